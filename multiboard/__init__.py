@@ -1,0 +1,63 @@
+"""multiboard: one TensorBoard logging layer for PyTorch, JAX/Flax and Keras 3.
+
+    import multiboard as mb
+    with mb.Run("runs/first", config={"lr": 3e-4}) as run:
+        run.log({"train/loss": loss, "train/accuracy": accuracy}, step)
+
+The adapters are `multiboard.torch`, `multiboard.jax` and `multiboard.keras`; importing this package imports none of them.
+"""
+
+from importlib.metadata import version as _version
+from typing import TYPE_CHECKING, Any
+
+from multiboard.buckets import Statistics
+from multiboard.errors import (
+    ClosedRunError,
+    LogDirError,
+    MissingFrameworkError,
+    MultiboardError,
+    MultiboardWarning,
+    ReadError,
+    StepError,
+    TagError,
+    TagKindError,
+    ValueKindError,
+    ValueShapeError,
+)
+from multiboard.run import Run
+
+if TYPE_CHECKING:
+    from multiboard.reader import Column, RunData, read
+
+__all__ = [
+    "ClosedRunError",
+    "Column",
+    "LogDirError",
+    "MissingFrameworkError",
+    "MultiboardError",
+    "MultiboardWarning",
+    "ReadError",
+    "Run",
+    "RunData",
+    "Statistics",
+    "StepError",
+    "TagError",
+    "TagKindError",
+    "ValueKindError",
+    "ValueShapeError",
+    "__version__",
+    "read",
+]
+
+_LAZY = {"read": "multiboard.reader", "Column": "multiboard.reader", "RunData": "multiboard.reader"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what a training loop does not need when it is first asked for."""
+    if name == "__version__":
+        return _version("multiboard")
+    if name in _LAZY:
+        from importlib import import_module
+
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'multiboard' has no attribute {name!r}")

@@ -1,0 +1,127 @@
+"""Errors and warnings, and the sentences that they say.
+
+    MultiboardError
+    ├── LogDirError (OSError)              the log directory cannot be created or written
+    ├── TagError (ValueError)              a tag that cannot be used
+    │   └── TagKindError                   a tag that already has another kind in this run
+    ├── StepError (TypeError, ValueError)  a step that is not a 64-bit integer
+    ├── ValueKindError (TypeError)         a value of a type that the kind cannot take
+    ├── ValueShapeError (ValueError)       a value of a shape that the kind cannot take
+    ├── ClosedRunError (RuntimeError)      a call on a run that is closed
+    ├── ReadError (ValueError)             a path without event files
+    └── MissingFrameworkError (ImportError)  a facade whose framework is not installed
+    MultiboardWarning (UserWarning)        something was counted instead of raised; said once per cause
+
+An error is for a call that is wrong in itself. Data never raises: NaN, a full disk or a dead device value is counted.
+"""
+
+from __future__ import annotations
+
+import difflib
+import reprlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class MultiboardError(Exception):
+    """Every error that multiboard raises on purpose."""
+
+
+class MultiboardWarning(UserWarning):
+    """Something was counted or dropped instead of raised; said once per cause."""
+
+
+class LogDirError(MultiboardError, OSError):
+    """The log directory cannot be created or written."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        super().__init__(
+            f"log_dir {path!r} cannot be written: {reason}. Choose a directory that this user can create files in."
+        )
+
+
+class TagError(MultiboardError, ValueError):
+    """A tag that cannot be used."""
+
+    def __init__(self, tag: object, message: str | None = None) -> None:
+        self.tag = tag
+        super().__init__(
+            message
+            or f"tag {reprlib.repr(tag)} ({type(tag).__name__}) cannot be used: a tag is a non-empty string, e.g. 'train/loss'."
+        )
+
+
+class TagKindError(TagError):
+    """A tag that already has another kind in this run; TensorBoard would drop one of the two."""
+
+    def __init__(self, tag: str, kind: str, known: str) -> None:
+        self.kind = kind
+        self.known = known
+        super().__init__(
+            tag,
+            f"tag {tag!r} is a {known} in this run, and one tag has one kind; give the {kind} another tag, e.g. '{tag}/{kind}'.",
+        )
+
+
+class StepError(MultiboardError, TypeError, ValueError):
+    """A step that is not a 64-bit integer."""
+
+    def __init__(self, step: object) -> None:
+        self.step = step
+        super().__init__(
+            f"step {reprlib.repr(step)} ({type(step).__name__}) is not an integer between -2**63 and 2**63 - 1; "
+            "pass the number of optimizer steps taken before this one, e.g. run.log(metrics, step=i)."
+        )
+
+
+class ValueKindError(MultiboardError, TypeError):
+    """A value of a type that the kind cannot take."""
+
+    def __init__(self, tag: str, value: object, rule: str) -> None:
+        self.tag = tag
+        super().__init__(f"tag {tag!r} got {reprlib.repr(value)} ({_type_name(value)}): {rule}")
+
+
+class ValueShapeError(MultiboardError, ValueError):
+    """A value of a shape that the kind cannot take."""
+
+    def __init__(self, tag: str, shape: tuple[int, ...], rule: str) -> None:
+        self.tag = tag
+        self.shape = shape
+        super().__init__(f"tag {tag!r} got a value of shape {list(shape)}: {rule}")
+
+
+class ClosedRunError(MultiboardError, RuntimeError):
+    """A call on a run that is closed."""
+
+    def __init__(self, log_dir: str) -> None:
+        super().__init__(f"run {log_dir!r} is closed and takes no more values; log before close(), or open a new Run.")
+
+
+class ReadError(MultiboardError, ValueError):
+    """A path without event files."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(f"path {path!r} holds no event files; pass a run directory or a directory above runs.")
+
+
+class MissingFrameworkError(MultiboardError, ImportError):
+    """A facade whose framework is not installed."""
+
+    def __init__(self, facade: str, framework: str, extra: str) -> None:
+        super().__init__(f"{facade} needs {framework}: pip install 'multiboard[{extra}]'")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return " Did you mean 'x'?" for the nearest known word, or an empty string."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def _type_name(value: object) -> str:
+    cls = type(value)
+    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"

@@ -1,0 +1,95 @@
+"""Event files on disk: names that are unique per process, append, and what happens when the disk is full.
+
+A record is never left half written in the middle of a file: a failed write is cut back to the last whole record, and the bytes
+stay in memory until there is space again.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import time
+from pathlib import Path
+from typing import Final
+
+from multiboard.encode import file_version, session_start
+from multiboard.errors import LogDirError
+from multiboard.records import frame
+
+_MARK: Final = "tfevents"
+_COLLISIONS: Final = 1_000_000
+
+
+def event_file_name(seconds: int, sequence: int) -> str:
+    """Return a file name that sorts by time, then by sequence, and names host and process.
+
+    >>> event_file_name(1700000000, 3).startswith("events.out.tfevents.1700000000.000003.")
+    True
+    """
+    host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname()) or "localhost"
+    return f"events.out.{_MARK}.{seconds:010d}.{sequence:06d}.{host}.{os.getpid()}"
+
+
+def is_event_file(path: Path) -> bool:
+    """Tell whether TensorBoard takes a path for an event file."""
+    return _MARK in path.name and path.is_file()
+
+
+class EventFile:
+    """One event file, opened for appending.
+
+    Args:
+        log_dir: the run directory; created if missing.
+
+    Raises:
+        LogDirError: the directory or the file cannot be created.
+    """
+
+    def __init__(self, log_dir: Path) -> None:
+        now = time.time()
+        try:
+            log_dir.mkdir(parents=True, exist_ok=True)
+            self.path, self._descriptor = _create(log_dir, int(now))
+            self._size = 0
+            self.append(frame(file_version(now)) + frame(session_start(now, 0)))
+        except OSError as error:
+            raise LogDirError(os.fspath(log_dir), error.strerror or str(error)) from error
+
+    def append(self, framed: bytes) -> None:
+        """Write whole records. On failure the file is as it was before.
+
+        Args:
+            framed: one or more framed records.
+
+        Raises:
+            OSError: nothing of `framed` is in the file.
+        """
+        rest = memoryview(framed)
+        try:
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+        except OSError:
+            os.ftruncate(self._descriptor, self._size)
+            raise
+        self._size += len(framed)
+
+    def sync(self) -> None:
+        """Wait until the operating system has brought the file to the disk."""
+        os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """Close the descriptor; a second call does nothing."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _create(log_dir: Path, seconds: int) -> tuple[Path, int]:
+    for sequence in range(_COLLISIONS):
+        path = log_dir / event_file_name(seconds, sequence)
+        try:
+            return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o666)
+        except FileExistsError:
+            continue
+    raise FileExistsError(f"no free event file name for second {seconds}")

@@ -1,0 +1,11 @@
+"""Facade of the Keras adapter: `import multiboard.keras`."""
+
+from multiboard.errors import MissingFrameworkError
+
+try:
+    import keras  # noqa: F401, TID253  # the one place that turns a missing framework into an install hint
+except ImportError as error:
+    raise MissingFrameworkError("multiboard.keras", "Keras", "keras") from error
+
+from multiboard_keras import *  # noqa: F403
+from multiboard_keras import __all__ as __all__

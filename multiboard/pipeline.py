@@ -1,0 +1,153 @@
+"""The queue and the one writer thread between the training loop and the files.
+
+The caller appends to a deque and returns: no lock, no wake-up, no bound. The writer wakes ten times a second, takes all there is
+and writes it with one call per file. `flush` and `close` wait for it; nothing else does.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import threading
+import weakref
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from multiboard.protocols import Sink
+    from multiboard.reports import Reports
+    from multiboard.values import Value
+
+INTERVAL: Final = 0.1
+"""Seconds between two wake-ups: what a killed process can lose."""
+EXIT_TIMEOUT: Final = 60.0
+"""Seconds that the end of the process waits for a writer that hangs in a device or a file system."""
+
+
+class Pipeline:
+    """Takes values of one run and its children, and hands them to their sinks in order.
+
+    Args:
+        reports: receives errors of the writer thread.
+    """
+
+    def __init__(self, reports: Reports) -> None:
+        self._queue: deque[tuple[Sink, Value] | threading.Event] = deque()
+        self.put = self._queue.append
+        """Append one `(sink, value)` pair: atomic, never waits, from any thread."""
+        self._reports = reports
+        self._sinks: list[Sink] = []
+        self._wake = threading.Event()
+        self._stopping = False
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="multiboard-writer", daemon=True)
+        self._thread.start()
+        _OPEN.add(self)
+
+    def add_sink(self, sink: Sink) -> None:
+        """Register a sink, so that it is flushed and closed with the pipeline."""
+        self._sinks.append(sink)
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Wait until all values put before this call are in their files.
+
+        Args:
+            timeout: seconds to wait at most; None waits as long as the writer lives.
+
+        Returns:
+            Whether the writer got there in time.
+        """
+        done = threading.Event()
+        self._queue.append(done)
+        self._wake.set()
+        while not done.wait(0.5 if timeout is None else min(timeout, 0.5)):
+            if timeout is not None and (timeout := timeout - 0.5) <= 0:
+                return False
+            if not self._thread.is_alive():
+                return False
+        return True
+
+    def stop_soon(self) -> None:
+        """Ask the writer to write what there is, close the files and end, without waiting for it."""
+        self._stopping = True
+        self._wake.set()
+
+    def close(self, timeout: float = EXIT_TIMEOUT) -> None:
+        """Write what there is, close the files and end the writer; a second call does nothing."""
+        self.stop_soon()
+        if self._thread is not threading.current_thread():
+            self._thread.join(timeout)
+        if self._thread.is_alive():
+            self._reports.add("writer hangs", f"the writer thread did not finish within {timeout:g} s; values may be missing.")
+        _OPEN.discard(self)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                self._wake.wait(INTERVAL)
+                self._wake.clear()
+                self._drain()
+        finally:
+            self._drain()
+            for sink in self._sinks:
+                self._guarded(sink.close)
+            _OPEN.discard(self)
+
+    def _drain(self) -> None:
+        while True:
+            try:
+                item = self._queue.popleft()
+            except IndexError:
+                break
+            if isinstance(item, threading.Event):
+                self._flush_sinks()
+                item.set()
+            else:
+                self._accept(*item)
+        self._flush_sinks()
+
+    def _flush_sinks(self) -> None:
+        for sink in tuple(self._sinks):
+            self._guarded(sink.flush)
+
+    def _accept(self, sink: Sink, value: Value) -> None:
+        try:
+            sink.accept(value)
+        except Exception as error:  # noqa: BLE001  # the writer outlives every value
+            name = getattr(value, "tag", None) or type(value).__name__
+            self._reports.add(f"{name} unwritable", f"{name!r} could not be written: {type(error).__name__}: {error}")
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001
+            self._reports.add("writer error", f"the writer failed: {type(error).__name__}: {error}")
+
+    def abandon(self) -> None:
+        """Drop everything without writing: called in a forked child, which has no writer thread."""
+        self._queue.clear()
+        for sink in self._sinks:
+            with contextlib.suppress(OSError):
+                sink.abandon()
+
+
+_OPEN: Final[weakref.WeakSet[Pipeline]] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Close what is open while the writer threads still run: a daemon thread inside a framework aborts the process later."""
+    for pipeline in list(_OPEN):
+        pipeline.close()
+
+
+def _abandon_all() -> None:
+    for pipeline in list(_OPEN):
+        pipeline.abandon()
+    _OPEN.clear()
+
+
+os.register_at_fork(after_in_child=_abandon_all)

@@ -1,0 +1,64 @@
+"""What went wrong without stopping anybody: counted always, said once per cause.
+
+The writer thread and the running loop must not raise; they report here. A warning that a filter turns into an error is raised
+only where the caller can see it, and logged in the writer thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import warnings
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from multiboard.errors import MultiboardWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_logger = logging.getLogger("multiboard")
+
+
+class Reports:
+    """Counts causes of one run.
+
+    Args:
+        on_error: called with cause and message at every occurrence, in the thread where it happens.
+    """
+
+    def __init__(self, on_error: Callable[[str, str], None] | None = None) -> None:
+        self.counts: Counter[str] = Counter()
+        self._on_error = on_error
+
+    def add(self, cause: str, message: str, *, stacklevel: int = 2) -> None:
+        """Count a cause and say it if it is new.
+
+        Args:
+            cause: a short key; the same key is said once.
+            message: one sentence that names the input, the rule and the remedy.
+            stacklevel: of the warning, seen from here.
+        """
+        self.counts[cause] += 1
+        if self._on_error is not None:
+            self._call(self._on_error, cause, message)
+        if self.counts[cause] == 1:
+            self._say(message, stacklevel + 2)
+
+    def summary(self) -> str:
+        """Return one line with all counts, empty if there are none."""
+        return ", ".join(f"{cause} ({count})" for cause, count in sorted(self.counts.items()))
+
+    def _say(self, message: str, stacklevel: int) -> None:
+        try:
+            warnings.warn(message, MultiboardWarning, stacklevel=stacklevel)
+        except MultiboardWarning:
+            if threading.current_thread() is threading.main_thread():
+                raise
+            _logger.warning(message)
+
+    def _call(self, callback: Callable[[str, str], None], cause: str, message: str) -> None:
+        try:
+            callback(cause, message)
+        except Exception:
+            _logger.exception("on_error raised for %s", cause)

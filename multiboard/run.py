@@ -1,0 +1,372 @@
+"""The user's object: one short method per kind, which validates and enqueues.
+
+Mistakes in a call raise on the caller's line as long as the run is in its first step, where a person is watching. Later they are
+counted and said once, and the training goes on: a wrong tag in an evaluation after nine hours must not end it.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from time import time
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from multiboard import media
+from multiboard.arrays import framework_of, shape_of, take_array, take_scalars
+from multiboard.captures import scalar_tags
+from multiboard.errors import ClosedRunError, MultiboardError, StepError, ValueKindError
+from multiboard.pipeline import Pipeline
+from multiboard.reports import Reports
+from multiboard.sink import EventSink
+from multiboard.tags import TagKinds
+from multiboard.values import Capture, Histogram, HParams, Image, Scalars, SessionEnd, Text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from multiboard.buckets import Statistics
+    from multiboard.values import Foreign, Value
+
+_PLAIN: Final = frozenset({float, int, bool})
+_STEP_MIN, _STEP_MAX = -(2**63), 2**63 - 1
+_KNOWN_SETS: Final = 4096
+
+
+class Run:
+    """One training job: one directory, one live event file, one row in the HParams table.
+
+    Usable as a context manager; thread-safe. Logging never waits for a device or a disk and never raises because of data.
+    A mistake in a call (a tag with two kinds, a step that is not an integer, an array for a scalar, a closed run) raises in the
+    first step of the run; later it becomes one warning per cause and the value is left out and counted.
+
+    Args:
+        log_dir: the run directory; created if missing.
+        config: hyper-parameters, may be nested; shown in the HParams tab and as columns in Time Series.
+        on_error: called with cause and message for everything that was counted instead of raised.
+
+    Raises:
+        LogDirError: the directory cannot be written.
+
+    Example:
+        >>> import tempfile, multiboard as mb
+        >>> with mb.Run(tempfile.mkdtemp(), config={"lr": 0.1}) as run:
+        ...     for step in range(3):
+        ...         run.log({"train/loss": 1 / (step + 1)}, step)
+    """
+
+    def __init__(
+        self,
+        log_dir: str | os.PathLike[str],
+        *,
+        config: Mapping[str, Any] | None = None,
+        on_error: Callable[[str, str], None] | None = None,
+    ) -> None:
+        reports = Reports(on_error)
+        sink = EventSink(Path(log_dir), reports)
+        self._attach(Path(log_dir), Pipeline(reports), sink, reports)
+        self._finalizer = weakref.finalize(self, Pipeline.stop_soon, self._pipeline)
+        self._finalizer.atexit = False  # the pipeline closes itself at the end of the process, and waits for its writer
+        if config is not None:
+            self.hparams(config)
+
+    def _attach(self, log_dir: Path, pipeline: Pipeline, sink: EventSink, reports: Reports) -> None:
+        self.log_dir = os.fspath(log_dir)
+        self._pipeline, self._sink, self._reports = pipeline, sink, reports
+        self._put = pipeline.put
+        pipeline.add_sink(sink)
+        self._kinds = TagKinds()
+        self._known: set[tuple[str, ...]] = set()
+        self._first_step: int | None = None
+        self._last_step: int | None = None
+        self._has_hparams = False
+        self._closed = False
+        self._parent: Run | None = None
+        self._children: list[Run] = []
+        _RUNS.add(self)
+
+    # ------------------------------------------------------------------ scalars
+
+    def log(self, metrics: Mapping[str, Foreign], step: int) -> None:
+        """Log several scalars of one step; they share an event.
+
+        Args:
+            metrics: by tag: Python or NumPy numbers, or 0-d tensors of PyTorch, JAX, TensorFlow or Keras. Tensors on a device
+                are read later by the writer thread: this call never waits for them. Written as float32.
+            step: number of optimizer steps taken before this one, 64-bit.
+        """
+        now = time()
+        try:
+            tags, values = tuple(metrics), tuple(metrics.values())
+            # One set look-up for all tags and one C loop over all types: this is the path of every training step.
+            if tags in self._known and type(step) is int and _STEP_MIN <= step <= _STEP_MAX and _PLAIN.issuperset(map(type, values)):
+                self._last_step = step
+                self._put((self._sink, Scalars(tags, values, step, now)))
+                return
+        except (AttributeError, TypeError):
+            pass  # not a mapping, or a tag that cannot be hashed: the checks below say it
+        self._log_checked(metrics, step, now)
+
+    def scalar(self, tag: str, value: Foreign, step: int) -> None:
+        """Log one scalar.
+
+        Args:
+            tag: e.g. 'train/loss'.
+            value: as in `log`.
+            step: as in `log`.
+        """
+        self.log({tag: value}, step)
+
+    def _log_checked(self, metrics: Mapping[str, Foreign], step: object, now: float) -> None:
+        try:
+            if not isinstance(metrics, Mapping):
+                raise ValueKindError("", metrics, "run.log takes a mapping of tags to numbers, e.g. {'train/loss': loss}.")
+            number = self._accept_step(step)
+            tags = tuple(metrics)
+            for tag in tags:
+                self._kinds.claim(tag, "scalar")
+            self._enqueue(Scalars(tags, take_scalars(tags, tuple(metrics.values())), number, now))
+            if len(self._known) < _KNOWN_SETS:
+                self._known.add(tags)
+        except MultiboardError as error:
+            self._refuse(error, step)
+
+    # ------------------------------------------------------------------ other kinds
+
+    def histogram(self, tag: str, values: Foreign | Statistics, step: int, *, description: str = "") -> None:
+        """Log the distribution of an array of any shape; NaN and infinities are counted apart.
+
+        Args:
+            tag: e.g. 'activations/encoder'.
+            values: NumPy, PyTorch, JAX, TensorFlow, Keras or nested lists; or finished `Statistics`.
+            step: as in `log`.
+            description: markdown, shown with the card; the first one of a tag counts.
+        """
+        self._log_value(tag, "histogram", step, lambda n, now: Histogram(tag, _take_values(tag, values), n, now, description))
+
+    def image(self, tag: str, pixels: Foreign, step: int, *, dataformats: str | None = None, description: str = "") -> None:
+        """Log one picture or a batch of pictures.
+
+        Args:
+            tag: e.g. 'val/predictions'.
+            pixels: uint8 (0 to 255) or float (0 to 1); array of any framework, or a PIL image.
+            step: as in `log`.
+            dataformats: the axes, one of HW, HWC, CHW, NHW, NHWC, NCHW. By default inferred: two axes are HW; an axis of 1 to 4 at
+                the end is C, else one in front of the image axes; a remaining first axis is N.
+            description: markdown, shown with the card; the first one of a tag counts.
+        """
+        self._log_value(tag, "image", step, lambda n, now: _image(tag, pixels, dataformats, n, now, description))
+
+    def text(self, tag: str, text: str, step: int, *, description: str = "") -> None:
+        """Log a markdown text.
+
+        Args:
+            tag: e.g. 'run/notes'.
+            text: markdown; HTML in it is escaped by TensorBoard.
+            step: as in `log`.
+            description: markdown, shown with the card; the first one of a tag counts.
+        """
+        self._log_value(tag, "text", step, lambda n, now: Text(tag, _check_text(tag, text), n, now, description))
+
+    def hparams(self, config: Mapping[str, Any]) -> None:
+        """Record the hyper-parameters of this run, once: TensorBoard reads one set per run.
+
+        Args:
+            config: may be nested (joined with '/'). Bools, numbers and strings keep their type; all else becomes a string.
+        """
+        try:
+            if self._closed:
+                raise ClosedRunError(self.log_dir)
+            if not isinstance(config, Mapping):
+                raise ValueKindError("hparams", config, "hyper-parameters are a mapping of names to values.")
+            if self._has_hparams:
+                raise ValueKindError("hparams", config, "this run has its hyper-parameters already; pass all of them at once.")
+            self._has_hparams = True
+            self._put((self._sink, HParams(flatten(config), time())))
+        except MultiboardError as error:
+            self._refuse(error, None)
+
+    # ------------------------------------------------------------------ life
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Wait until all that was logged before is in the file.
+
+        Args:
+            timeout: seconds to wait at most; None waits as long as the writer lives.
+
+        Returns:
+            Whether it is; False after the timeout and on a closed run.
+        """
+        return not self._closed and self._pipeline.flush(timeout)
+
+    def close(self, *, success: bool = True) -> None:
+        """Write all that was logged and close the file; a second call does nothing.
+
+        Args:
+            success: the end status of the session in the HParams tab.
+        """
+        if self._closed:
+            return
+        for child in self._children:
+            child.close(success=success)
+        if self._has_hparams:
+            self._put((self._sink, SessionEnd(success, time())))
+        self._closed = True
+        self._known.clear()  # sends later calls to the checks
+        if self._parent is None:
+            self._pipeline.close()
+            self._say_summary()
+        else:
+            self._pipeline.flush()
+
+    def child(self, name: str) -> Run:
+        """Open a run in a sub-directory that shares this run's writer thread and is closed with it.
+
+        Args:
+            name: a relative path, e.g. 'validation'.
+
+        Raises:
+            ClosedRunError: this run is closed.
+            LogDirError: the directory cannot be written.
+        """
+        if self._closed:
+            raise ClosedRunError(self.log_dir)
+        child = object.__new__(Run)
+        path = Path(self.log_dir, name)
+        child._attach(path, self._pipeline, EventSink(path, self._reports), self._reports)  # noqa: SLF001
+        child._parent = self  # noqa: SLF001
+        self._children.append(child)
+        return child
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close(success=kind is None)
+
+    def __repr__(self) -> str:
+        return f"Run({self.log_dir!r}{', closed' if self._closed else ''})"
+
+    # ------------------------------------------------------------------ for adapters
+
+    def capture(self, capture: Capture) -> None:
+        """Log a measurement of an adapter; its tensors may still be on a device."""
+        try:
+            self._accept_step(capture.step)
+            if capture.tags not in self._known:
+                for tag in capture.tags:
+                    self._kinds.claim(tag, "histogram")
+                for tag in scalar_tags(capture.tags):
+                    self._kinds.claim(tag, "scalar")
+                self._known.add(capture.tags)
+            self._enqueue(capture)
+        except MultiboardError as error:
+            self._refuse(error, capture.step)
+
+    def report(self, cause: str, message: str) -> None:
+        """Count something that went wrong and warn of it once per cause; raises nothing."""
+        self._reports.add(cause, message, stacklevel=3)
+
+    # ------------------------------------------------------------------ inside
+
+    def _log_value(self, tag: str, kind: str, step: object, build: Callable[[int, float], Value]) -> None:
+        now = time()
+        try:
+            number = self._accept_step(step)
+            self._kinds.claim(tag, kind)
+            self._enqueue(build(number, now))
+        except MultiboardError as error:
+            self._refuse(error, step)
+
+    def _accept_step(self, step: object) -> int:
+        if self._closed:
+            raise ClosedRunError(self.log_dir)
+        if type(step) is not int:
+            step = self._convert_step(step)
+        if not _STEP_MIN <= step <= _STEP_MAX:
+            raise StepError(step)
+        return step
+
+    def _convert_step(self, step: object) -> int:
+        if isinstance(step, bool) or not hasattr(type(step), "__index__"):
+            raise StepError(step)
+        if framework_of(type(step)) in {"jax", "tensorflow"} or getattr(step, "is_cuda", False):
+            self.report("step on a device", "step is a device array, and reading it waits for the device; count steps with a Python integer.")
+        try:
+            return operator.index(step)  # type: ignore[arg-type]
+        except Exception as error:
+            raise StepError(step) from error
+
+    def _enqueue(self, value: Scalars | Histogram | Image | Text | Capture) -> None:
+        if self._first_step is None:
+            self._first_step = value.step
+        self._last_step = value.step
+        self._put((self._sink, value))
+
+    def _refuse(self, error: MultiboardError, step: object) -> None:
+        """Raise in the first step of the run, afterwards count and warn once per cause."""
+        started = self._first_step is not None
+        moved_on = self._last_step != self._first_step or (type(step) is int and step != self._first_step)
+        if not (started and moved_on):
+            raise error
+        cause = f"{type(error).__name__} {getattr(error, 'tag', '')}".strip()
+        self._reports.add(cause, str(error), stacklevel=4)
+
+    def _say_summary(self) -> None:
+        repeated = {cause: count for cause, count in self._reports.counts.items() if count > 1}
+        if repeated:
+            self._reports.add("summary", f"run {self.log_dir!r} closed; counted while it ran: {self._reports.summary()}.")
+
+    def _forked(self) -> None:
+        self._closed = True
+        self._known.clear()
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, bool | float | str]:
+    """Return a nested mapping as one level, keys joined with '/'; None and sequences become strings.
+
+    >>> flatten({"optimizer": {"lr": 0.1, "betas": (0.9, 0.99)}, "amp": True})
+    {'optimizer/lr': 0.1, 'optimizer/betas': '(0.9, 0.99)', 'amp': True}
+    """
+    flat: dict[str, bool | float | str] = {}
+    for key, value in config.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{name}/")
+        else:
+            item = value.item() if framework_of(type(value)) == "numpy" and value.ndim == 0 else value
+            flat[name] = item if isinstance(item, (bool, int, float, str)) else str(item)
+    return flat
+
+
+def _take_values(tag: str, values: Foreign | Statistics) -> Foreign:
+    from multiboard.buckets import Statistics
+
+    return values if isinstance(values, Statistics) else take_array(tag, values)
+
+
+def _image(tag: str, pixels: Foreign, dataformats: str | None, step: int, now: float, description: str) -> Image:
+    taken = take_array(tag, pixels)
+    shape = shape_of(pixels) or shape_of(taken) or ()
+    axes = media.check_dataformats(tag, shape, dataformats) if dataformats else media.infer_dataformats(tag, shape)
+    return Image(tag, taken, axes, step, now, description)
+
+
+def _check_text(tag: str, text: object) -> str:
+    if not isinstance(text, str):
+        raise ValueKindError(tag, text, "a text is a string; format the value first, e.g. str(value).")
+    return text
+
+
+_RUNS: Final[weakref.WeakSet[Run]] = weakref.WeakSet()
+
+
+def _close_in_child() -> None:
+    for run in list(_RUNS):
+        run._forked()  # noqa: SLF001
+
+
+os.register_at_fork(after_in_child=_close_in_child)

@@ -1,0 +1,147 @@
+"""The end of the pipeline: values of one run become framed events in one event file."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Final
+
+from multiboard import tags
+from multiboard.arrays import fetch_scalar
+from multiboard.captures import expand
+from multiboard.encode import Encoder
+from multiboard.files import EventFile
+from multiboard.records import frame
+from multiboard.values import Capture, Histogram, HParams, Image, Scalars, SessionEnd, Text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from multiboard.reports import Reports
+    from multiboard.values import Value
+
+BACKLOG_BYTES: Final = 256 * 2**20
+"""Framed bytes kept in memory while the disk refuses them; the oldest go first, and are counted."""
+_WRITE_BYTES: Final = 2**20
+
+
+class EventSink:
+    """Encodes values of one run into its live event file.
+
+    Args:
+        log_dir: the run directory.
+        reports: receives everything that could not be written.
+
+    Raises:
+        LogDirError: the directory cannot be written.
+    """
+
+    def __init__(self, log_dir: Path, reports: Reports) -> None:
+        self._file = EventFile(log_dir)
+        self._encoder = Encoder()
+        self._reports = reports
+        self._frames: deque[bytes] = deque()
+        self._pending_bytes = 0
+        self._nonfinite: Counter[str] = Counter()
+        encoder = self._encoder
+        self._encode: dict[type, Callable[..., bytes]] = {
+            Histogram: encoder.histogram,
+            Image: encoder.image,
+            Text: encoder.text,
+            HParams: encoder.hparams,
+            SessionEnd: encoder.session_end,
+        }
+
+    def accept(self, value: Value) -> None:
+        """Encode one value into memory; values that are still pending are waited for.
+
+        Raises:
+            Exception: whatever the value itself causes, e.g. a deleted device buffer.
+        """
+        if type(value) is Scalars:
+            self._accept_scalars(value)
+        elif type(value) is Capture:
+            for part in expand(value):
+                self.accept(part)
+        else:
+            self._add(self._encode[type(value)](value))
+
+    def _accept_scalars(self, value: Scalars) -> None:
+        try:
+            finite = math.isfinite(sum(value.values))
+        except (TypeError, OverflowError):
+            value = self._fetched(value)
+            finite = False
+        if not finite:
+            value = self._with_nonfinite_counts(value)
+        if value.tags:
+            self._add(self._encoder.scalars(value))
+
+    def _fetched(self, value: Scalars) -> Scalars:
+        """Bring all numbers to the host; one that cannot be read is reported, the others stay."""
+        numbers: dict[str, float] = {}
+        for tag, number in zip(value.tags, value.values, strict=True):
+            try:
+                numbers[tag] = fetch_scalar(number)
+            except Exception as error:  # noqa: BLE001  # any framework's error: a donated buffer, a failed kernel
+                self._reports.add(f"scalar {tag} unreadable", f"tag {tag!r} could not be read at step {value.step}: {error}")
+        return value._replace(tags=tuple(numbers), values=tuple(numbers.values()))
+
+    def _with_nonfinite_counts(self, value: Scalars) -> Scalars:
+        """Add a running count for every metric that is not finite: charts hide such points, the count is seen."""
+        bad = [tag for tag, number in zip(value.tags, value.values, strict=True) if not math.isfinite(number)]
+        bad = [tag for tag in bad if not tag.startswith(("norm/", "nonfinite/"))]
+        if not bad:
+            return value
+        self._nonfinite.update(bad)
+        for tag in bad:
+            self._reports.add(
+                f"scalar {tag} not finite",
+                f"tag {tag!r} is not finite at step {value.step}; it is written as it is and counted in {tags.nonfinite(tag)!r}.",
+            )
+        counts = [float(self._nonfinite[tag]) for tag in bad]
+        return value._replace(tags=(*value.tags, *map(tags.nonfinite, bad)), values=(*value.values, *counts))
+
+    def _add(self, event: bytes) -> None:
+        framed = frame(event)
+        self._frames.append(framed)
+        self._pending_bytes += len(framed)
+        if self._pending_bytes >= _WRITE_BYTES:
+            self._write()
+
+    def flush(self) -> None:
+        """Write all that was accepted; what the disk refuses stays in memory for the next attempt."""
+        if self._frames:
+            self._write()
+
+    def _write(self) -> None:
+        batch: Sequence[bytes] = tuple(self._frames)
+        try:
+            self._file.append(b"".join(batch))
+        except OSError as error:
+            self._reports.add(
+                f"write failed: {error.strerror}",
+                f"{self._file.path} cannot be written ({error.strerror}); values stay in memory and are written when it can.",
+            )
+            self._bound_backlog()
+        else:
+            self._frames.clear()
+            self._pending_bytes = 0
+
+    def _bound_backlog(self) -> None:
+        while self._pending_bytes > BACKLOG_BYTES:
+            self._pending_bytes -= len(self._frames.popleft())
+            self._reports.add("record dropped", f"records for {self._file.path} are dropped: the disk refuses them and memory is full.")
+
+    def close(self) -> None:
+        """Flush and close the file; says how many records the disk refused until the end."""
+        self.flush()
+        self._file.close()
+        if self._frames:
+            self._reports.add("records lost", f"{len(self._frames)} records for {self._file.path} could not be written before the end.")
+
+    def abandon(self) -> None:
+        """Let go of the file without writing: in a forked child it belongs to the parent."""
+        self._frames.clear()
+        self._file.close()

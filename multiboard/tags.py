@@ -1,0 +1,112 @@
+"""Tag grammar: what a tag is, how layers become tags, and one kind per tag.
+
+The tags of all adapters are spelled here and nowhere else, so that three frameworks cannot drift apart:
+
+    train/<metric>  val/<metric>                      scalars
+    params/<layer>/<role>  grads/<layer>/<role>       histograms
+    norm/<group>/<layer>/<role>  norm/<group>         scalars, per tensor and over the whole group
+    nonfinite/<group>                                 scalar, values that are NaN or infinite over the whole group
+    nonfinite/<group>/<layer>/<role>                  scalar, only for tensors and steps that have such values
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from multiboard.errors import TagError, TagKindError
+
+PARAMS: Final = "params"
+GRADS: Final = "grads"
+LEARNING_RATE: Final = "train/learning_rate"
+EPOCH: Final = "train/epoch"
+
+_ROLES: Final = {"weight": "kernel", "gamma": "scale", "beta": "bias", "embeddings": "embedding", "embedding_table": "embedding",
+                 "moving_mean": "mean", "moving_variance": "var", "running_mean": "mean", "running_var": "var"}  # fmt: skip
+
+
+def norm(tag: str) -> str:
+    """Return the tag of the L2 norm of a tensor or group, e.g. 'norm/grads/conv1/kernel'."""
+    return f"norm/{tag}"
+
+
+def nonfinite(tag: str) -> str:
+    """Return the tag of the number of NaN and infinite values of a tensor or group."""
+    return f"nonfinite/{tag}"
+
+
+def train(metric: str) -> str:
+    """Return the tag of a training metric; a metric that already names its split keeps it."""
+    return metric if "/" in metric else f"train/{metric}"
+
+
+def val(metric: str) -> str:
+    """Return the tag of a validation metric, also for the spelling 'val_<metric>'."""
+    return metric if "/" in metric else f"val/{metric.removeprefix('val_')}"
+
+
+def layer_path(native: str) -> str:
+    """Return the canonical path of a native layer name: wrappers are cut and '.' becomes '/'.
+
+    >>> layer_path("module._orig_mod.blocks.0.attn")
+    'blocks/0/attn'
+    """
+    wrappers = {"module", "_orig_mod", "_fsdp_wrapped_module"}
+    parts = native.replace(".", "/").split("/")
+    while parts and parts[0] in wrappers:
+        parts = parts[1:]
+    return "/".join(part for part in parts if part and part not in {"_orig_mod", "_fsdp_wrapped_module"})
+
+
+def role(native: str, *, norm_layer: bool = False, embedding_layer: bool = False) -> str:
+    """Return the role of a parameter by its native name and the class of its layer.
+
+    Args:
+        native: the parameter's own name in its layer, e.g. 'weight', 'kernel', 'gamma'.
+        norm_layer: the layer normalises, so that its weight is a scale.
+        embedding_layer: the layer looks up rows, so that its weight is an embedding.
+
+    >>> role("weight"), role("weight", norm_layer=True), role("weight", embedding_layer=True)
+    ('kernel', 'scale', 'embedding')
+    """
+    if native == "weight" and norm_layer:
+        return "scale"
+    if native == "weight" and embedding_layer:
+        return "embedding"
+    return _ROLES.get(native, native)
+
+
+def check_tag(tag: object) -> str:
+    """Return the tag if it is a non-empty string that UTF-8 can hold.
+
+    Raises:
+        TagError: otherwise.
+    """
+    if not isinstance(tag, str) or not tag:
+        raise TagError(tag)
+    try:
+        tag.encode()
+    except UnicodeEncodeError as error:
+        raise TagError(tag, f"tag {tag!r} cannot be written as UTF-8 ({error.reason}); remove the lone surrogate.") from error
+    return tag
+
+
+class TagKinds:
+    """The kind of every tag of one run: TensorBoard keeps one kind per tag and drops the others."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, str] = {}
+
+    def claim(self, tag: object, kind: str) -> None:
+        """Register that a tag has a kind; a second call with the same kind does nothing.
+
+        Raises:
+            TagError: the tag is not a non-empty string.
+            TagKindError: the tag has another kind.
+        """
+        known = self._kinds.get(tag) if isinstance(tag, str) else None
+        if known == kind:
+            return
+        name = check_tag(tag)
+        if known is not None:
+            raise TagKindError(name, kind, known)
+        self._kinds[name] = kind

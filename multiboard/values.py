@@ -1,0 +1,132 @@
+"""The records that cross layers: what was logged, on its way from the caller to the file.
+
+Each record says where it belongs (tag, step) and when it was logged (wall time, seconds since the epoch). Fields typed
+`Foreign` may still be on a device; the writer thread brings them to the host with `arrays.fetch` before encoding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from multiboard.buckets import Statistics
+    from multiboard.protocols import Pending
+
+Foreign: TypeAlias = Any
+"""A number or array of NumPy, PyTorch, JAX, TensorFlow, Keras or PIL, or a `Pending` one."""
+
+
+class Scalars(NamedTuple):
+    """Numbers of one `log` call; they share a step and become one event.
+
+    A NamedTuple, not a dataclass: it is built on the caller's hot path, and building it costs a third.
+    """
+
+    tags: tuple[str, ...]
+    values: tuple[Foreign, ...]
+    step: int
+    wall_time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """The distribution of one tensor, given as values or as finished statistics."""
+
+    kind: ClassVar[str] = "histogram"
+    tag: str
+    values: Statistics | Foreign
+    step: int
+    wall_time: float
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One or several pictures of the same size.
+
+    Attributes:
+        pixels: uint8 (0 to 255) or float (0 to 1), axes as `dataformats` says.
+        dataformats: the axes in order, e.g. 'HWC' or 'NCHW'.
+    """
+
+    kind: ClassVar[str] = "image"
+    tag: str
+    pixels: Foreign
+    dataformats: str
+    step: int
+    wall_time: float
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One markdown text."""
+
+    kind: ClassVar[str] = "text"
+    tag: str
+    text: str
+    step: int
+    wall_time: float
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HParams:
+    """The hyper-parameters of the run, flat: the start of its hparams session."""
+
+    kind: ClassVar[str] = "hparams"
+    values: Mapping[str, bool | float | str]
+    wall_time: float
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnd:
+    """The end of the hparams session of the run."""
+
+    kind: ClassVar[str] = "hparams"
+    success: bool
+    wall_time: float
+
+
+class MeasuredBatch(NamedTuple):
+    """Statistics of T tensors as a device kernel returns them, fetched to the host.
+
+    Attributes:
+        counts: integers `[T, 1024]` by bucket.
+        specials: integers `[T, 4]`: zeros, NaN, +Inf, -Inf.
+        moments: float32 `[T, 4]`: sum, sum of squares, smallest, largest of the finite values.
+    """
+
+    counts: npt.NDArray[np.integer[Any]]
+    specials: npt.NDArray[np.integer[Any]]
+    moments: npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """An adapter's measurement of many tensors at one step.
+
+    The writer thread fetches the measured batch once and writes a histogram and a norm per tensor, and a norm and a
+    non-finite count per group (the first part of the tags).
+
+    Attributes:
+        tags: one per tensor, e.g. 'grads/conv1/kernel'.
+        batch: fetches a MeasuredBatch with T = len(tags).
+        descriptions: by tag: markdown for the dashboard, e.g. native name and layer class.
+    """
+
+    kind: ClassVar[str] = "capture"
+    tags: tuple[str, ...]
+    batch: Pending[MeasuredBatch]
+    step: int
+    wall_time: float
+    descriptions: Mapping[str, str] = field(default_factory=dict)
+
+
+Value: TypeAlias = Scalars | Histogram | Image | Text | HParams | SessionEnd | Capture
