@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from multiboard.buckets import Statistics
 from multiboard.errors import (
+    ArgumentError,
     ClosedRunError,
     LogDirError,
     MissingFrameworkError,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from multiboard.reader import Column, RunData, read
 
 __all__ = [
+    "ArgumentError",
     "ClosedRunError",
     "Column",
     "LogDirError",

@@ -115,7 +115,9 @@ def _concrete(tag: str, value: Foreign, framework: str) -> Foreign:
         raise ValueKindError(tag, type(value), "a tensor on the meta device has no value; move it to a real device.")
     if framework == "jax" and isinstance(value, sys.modules["jax"].core.Tracer):
         raise ValueKindError(
-            tag, type(value), "a traced value exists only inside jit; return it from the step, or use multiboard.jax.tag."
+            tag,
+            type(value),
+            "a traced value exists only inside jit; return it from the step, or use multiboard.jax.tag.",
         )
     if framework == "tensorflow":
         if not hasattr(value, "numpy"):

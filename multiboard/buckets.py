@@ -202,9 +202,7 @@ def to_float32(chunk: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
     return np.ascontiguousarray(chunk, dtype=np.float32)
 
 
-def _add_moments(
-    moments: npt.NDArray[np.float64], chunk: npt.NDArray[np.float32], keys: npt.NDArray[np.int64]
-) -> None:
+def _add_moments(moments: npt.NDArray[np.float64], chunk: npt.NDArray[np.float32], keys: npt.NDArray[np.int64]) -> None:
     cube = keys.reshape(2, 256, MANTISSAS)
     if cube[:, 255].any():
         chunk = chunk[np.isfinite(chunk)]

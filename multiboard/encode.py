@@ -207,7 +207,7 @@ def _hparam(value: object) -> bytes:
 
 
 @_hparam.register
-def _(value: bool) -> bytes:  # noqa: FBT001
+def _(value: bool) -> bytes:
     return _int(4, value)
 
 
@@ -216,4 +216,3 @@ def _(value: bool) -> bytes:  # noqa: FBT001
 def _(value: float) -> bytes:
     exact = abs(value) <= 2**53  # False for NaN and Inf too: as numbers they would vanish from the table
     return _double(2, value) if exact else _message(3, str(value).encode())
-

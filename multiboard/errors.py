@@ -1,6 +1,7 @@
 """Errors and warnings, and the sentences that they say.
 
     MultiboardError
+    ├── ArgumentError (ValueError, TypeError)  an argument that is not one of the possible ones
     ├── LogDirError (OSError)              the log directory cannot be created or written
     ├── TagError (ValueError)              a tag that cannot be used
     │   └── TagKindError                   a tag that already has another kind in this run
@@ -33,14 +34,21 @@ class MultiboardWarning(UserWarning):
     """Something was counted or dropped instead of raised; said once per cause."""
 
 
+class ArgumentError(MultiboardError, ValueError, TypeError):
+    """An argument that is not one of the possible ones."""
+
+    def __init__(self, name: str, received: object, remedy: str) -> None:
+        self.name = name
+        self.received = received
+        super().__init__(f"argument {name!r} got {reprlib.repr(received)} ({_type_name(received)}); {remedy}.")
+
+
 class LogDirError(MultiboardError, OSError):
     """The log directory cannot be created or written."""
 
     def __init__(self, path: str, reason: str) -> None:
         self.path = path
-        super().__init__(
-            f"log_dir {path!r} cannot be written: {reason}. Choose a directory that this user can create files in."
-        )
+        super().__init__(f"log_dir {path!r} cannot be written: {reason}. Choose a directory that this user can create files in.")
 
 
 class TagError(MultiboardError, ValueError):

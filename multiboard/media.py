@@ -44,7 +44,9 @@ def infer_dataformats(tag: str, shape: tuple[int, ...]) -> str:
             return prefix + "CHW"
         if not prefix:
             return "NHW"
-    raise ValueShapeError(tag, shape, "an image has the axes HW, HWC, CHW, NHW, NHWC or NCHW with 1 to 4 channels; pass dataformats=.")
+    raise ValueShapeError(
+        tag, shape, "an image has the axes HW, HWC, CHW, NHW, NHWC or NCHW with 1 to 4 channels; pass dataformats=."
+    )
 
 
 def check_dataformats(tag: str, shape: tuple[int, ...], dataformats: str) -> str:
@@ -56,7 +58,11 @@ def check_dataformats(tag: str, shape: tuple[int, ...], dataformats: str) -> str
     axes = dataformats.upper()
     channels = shape[axes.index("C")] if "C" in axes and len(axes) == len(shape) else 1
     if axes not in _FORMATS.get(len(shape), ()) or channels not in _COLOUR_TYPE:
-        raise ValueShapeError(tag, shape, f"dataformats={dataformats!r} does not fit; use HW, HWC, CHW, NHW, NHWC or NCHW, 1 to 4 channels.")
+        raise ValueShapeError(
+            tag,
+            shape,
+            f"dataformats={dataformats!r} does not fit; use HW, HWC, CHW, NHW, NHWC or NCHW, 1 to 4 channels.",
+        )
     return axes
 
 

@@ -102,7 +102,12 @@ class Run:
         try:
             tags, values = tuple(metrics), tuple(metrics.values())
             # One set look-up for all tags and one C loop over all types: this is the path of every training step.
-            if tags in self._known and type(step) is int and _STEP_MIN <= step <= _STEP_MAX and _PLAIN.issuperset(map(type, values)):
+            if (
+                tags in self._known
+                and type(step) is int
+                and _STEP_MIN <= step <= _STEP_MAX
+                and _PLAIN.issuperset(map(type, values))
+            ):
                 self._last_step = step
                 self._put((self._sink, Scalars(tags, values, step, now)))
                 return
@@ -236,8 +241,8 @@ class Run:
             raise ClosedRunError(self.log_dir)
         child = object.__new__(Run)
         path = Path(self.log_dir, name)
-        child._attach(path, self._pipeline, EventSink(path, self._reports), self._reports)  # noqa: SLF001
-        child._parent = self  # noqa: SLF001
+        child._attach(path, self._pipeline, EventSink(path, self._reports), self._reports)
+        child._parent = self
         self._children.append(child)
         return child
 
@@ -294,7 +299,10 @@ class Run:
         if isinstance(step, bool) or not hasattr(type(step), "__index__"):
             raise StepError(step)
         if framework_of(type(step)) in {"jax", "tensorflow"} or getattr(step, "is_cuda", False):
-            self.report("step on a device", "step is a device array, and reading it waits for the device; count steps with a Python integer.")
+            self.report(
+                "step on a device",
+                "step is a device array, and reading it waits for the device; count steps with a Python integer.",
+            )
         try:
             return operator.index(step)  # type: ignore[arg-type]
         except Exception as error:

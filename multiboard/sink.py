@@ -132,14 +132,20 @@ class EventSink:
     def _bound_backlog(self) -> None:
         while self._pending_bytes > BACKLOG_BYTES:
             self._pending_bytes -= len(self._frames.popleft())
-            self._reports.add("record dropped", f"records for {self._file.path} are dropped: the disk refuses them and memory is full.")
+            self._reports.add(
+                "record dropped",
+                f"records for {self._file.path} are dropped: the disk refuses them and memory is full.",
+            )
 
     def close(self) -> None:
         """Flush and close the file; says how many records the disk refused until the end."""
         self.flush()
         self._file.close()
         if self._frames:
-            self._reports.add("records lost", f"{len(self._frames)} records for {self._file.path} could not be written before the end.")
+            self._reports.add(
+                "records lost",
+                f"{len(self._frames)} records for {self._file.path} could not be written before the end.",
+            )
 
     def abandon(self) -> None:
         """Let go of the file without writing: in a forked child it belongs to the parent."""

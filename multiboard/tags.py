@@ -75,6 +75,21 @@ def role(native: str, *, norm_layer: bool = False, embedding_layer: bool = False
     return _ROLES.get(native, native)
 
 
+def description(native: str, layer_class: str, stage: str = "") -> str:
+    """Return the markdown that goes with a captured tensor: what it is called and what it belongs to at home.
+
+    Args:
+        native: the framework's own name, e.g. 'encoder.fc.weight'.
+        layer_class: the class of its layer, e.g. 'Linear'.
+        stage: where a gradient was seen, e.g. 'after clipping'.
+
+    >>> description("fc.weight", "Linear", "after clipping")
+    '`fc.weight` of Linear, after clipping'
+    """
+    owner = f" of {layer_class}" if layer_class else ""
+    return f"`{native}`{owner}{', ' + stage if stage else ''}"
+
+
 def check_tag(tag: object) -> str:
     """Return the tag if it is a non-empty string that UTF-8 can hold.
 

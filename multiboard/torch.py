@@ -3,9 +3,9 @@
 from multiboard.errors import MissingFrameworkError
 
 try:
-    import torch  # noqa: F401, TID253  # the one place that turns a missing framework into an install hint
+    import torch  # noqa: F401  # the one place that turns a missing framework into an install hint
 except ImportError as error:
     raise MissingFrameworkError("multiboard.torch", "PyTorch", "torch") from error
 
 from multiboard_torch import *  # noqa: F403
-from multiboard_torch import __all__ as __all__
+from multiboard_torch import __all__  # noqa: F401

@@ -50,7 +50,21 @@ def contents() -> dict[str, np.ndarray]:
     """Values that have broken histograms somewhere, by name."""
     rng = np.random.default_rng(0)
     edges = np.ldexp(1 + np.arange(8) / 8, rng.integers(-45, 30, (40, 1))).reshape(-1)
-    special = [0.0, -0.0, np.nan, -np.nan, np.inf, -np.inf, 1e-40, -1e-40, 2.0**-149, 2.0**-126, -(2.0**-127), 3.4e38, -3.4e38]
+    special = [
+        0.0,
+        -0.0,
+        np.nan,
+        -np.nan,
+        np.inf,
+        -np.inf,
+        1e-40,
+        -1e-40,
+        2.0**-149,
+        2.0**-126,
+        -(2.0**-127),
+        3.4e38,
+        -3.4e38,
+    ]
     return {
         "empty": np.zeros(0),
         "one": np.array([1.5]),

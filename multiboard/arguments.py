@@ -1,0 +1,36 @@
+"""Checks of arguments that all adapters share, so that the same mistake gets the same sentence everywhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from multiboard.errors import ArgumentError, did_you_mean
+from multiboard.run import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def check_run(run: object) -> Run:
+    """Return the run, or raise ArgumentError if it is something else."""
+    if not isinstance(run, Run):
+        raise ArgumentError("run", run, "pass a multiboard.Run, e.g. mb.Run('runs/first')")
+    return run
+
+
+def check_positive(name: str, value: object) -> int:
+    """Return an integer of at least 1, or raise ArgumentError."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ArgumentError(name, value, "pass an integer of at least 1")
+    return value
+
+
+def check_choices(name: str, values: Iterable[str], allowed: Iterable[str]) -> tuple[str, ...]:
+    """Return the values as a tuple if each is allowed, or raise ArgumentError that offers the nearest one."""
+    known = tuple(allowed)
+    chosen = (values,) if isinstance(values, str) else tuple(values)
+    for value in chosen:
+        if value not in known:
+            hint = did_you_mean(str(value), known)
+            raise ArgumentError(name, value, f"use any of {', '.join(map(repr, known))}.{hint}".removesuffix("."))
+    return chosen
