@@ -7,7 +7,6 @@
 The adapters are `multiboard.torch`, `multiboard.jax` and `multiboard.keras`; importing this package imports none of them.
 """
 
-from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 from multiboard.buckets import Statistics
@@ -57,7 +56,9 @@ _LAZY = {"read": "multiboard.reader", "Column": "multiboard.reader", "RunData": 
 def __getattr__(name: str) -> Any:
     """Import what a training loop does not need when it is first asked for."""
     if name == "__version__":
-        return _version("multiboard")
+        from importlib.metadata import version  # 20 ms, more than the rest of this package
+
+        return version("multiboard")
     if name in _LAZY:
         from importlib import import_module
 

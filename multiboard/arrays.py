@@ -6,7 +6,6 @@ No framework is imported: a tensor in hand means that its framework is in `sys.m
 
 from __future__ import annotations
 
-import functools
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +15,7 @@ from multiboard.errors import ValueKindError, ValueShapeError
 from multiboard.protocols import Pending
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
 
@@ -25,32 +24,38 @@ if TYPE_CHECKING:
 _SCALAR_RULE: Final = "a scalar is one real number; log a distribution with run.histogram, or reduce it first, e.g. x.mean()."
 
 
-@functools.lru_cache(maxsize=512)
+_framework_by_class: dict[type, str] = {}
+
+
 def framework_of(cls: type) -> str:
     """Return 'numpy', 'torch', 'jax', 'tensorflow', 'keras', 'pil', or '' for the class of a value."""
+    found = _framework_by_class.get(cls)
+    if found is None:
+        found = _framework_by_class[cls] = _find_framework(cls)
+    return found
+
+
+def _find_framework(cls: type) -> str:
     if issubclass(cls, (np.ndarray, np.generic)):
         return "numpy"
-    for name, classes in _foreign_classes().items():
-        if issubclass(cls, classes):
-            return name
+    for name, module, attributes in _FOREIGN:
+        loaded = sys.modules.get(module)
+        for attribute in attributes:
+            foreign = getattr(loaded, attribute, None)  # a module that is still being imported may lack it
+            if isinstance(foreign, type) and issubclass(cls, foreign):
+                return name
     return ""
 
 
-def _foreign_classes() -> dict[str, tuple[type, ...]]:
-    paths = {
-        "torch": ("torch", ("Tensor",)),
-        "jax": ("jax", ("Array",)),
-        "tensorflow": ("tensorflow", ("Tensor", "Variable")),
-        "keras": ("keras", ("Variable", "KerasTensor")),
-        "pil": ("PIL.Image", ("Image",)),
-    }
-    found = {}
-    for name, (module_name, attributes) in paths.items():
-        module = sys.modules.get(module_name)  # a module that is still being imported may lack the attributes
-        classes = tuple(getattr(module, a) for a in attributes if isinstance(getattr(module, a, None), type))
-        if classes:
-            found[name] = classes
-    return found
+_FOREIGN: Final = (
+    ("torch", "torch", ("Tensor",)),
+    ("jax", "jax", ("Array",)),
+    ("jax", "jax.core", ("Tracer",)),
+    ("tensorflow", "tensorflow", ("Tensor", "Variable")),
+    ("keras", "keras", ("Variable", "KerasTensor")),
+    ("pil", "PIL.Image", ("Image",)),
+)
+"""Framework, module and classes of its arrays."""
 
 
 def take_scalars(tags: Sequence[str], values: Sequence[Foreign]) -> tuple[Foreign, ...]:
@@ -76,7 +81,8 @@ def _take_scalar(tag: str, value: Foreign) -> Foreign:
     if framework:
         value = _concrete(tag, value, framework)
         _check_scalar_shape(tag, value)
-        return _TAKE_SCALAR.get(framework_of(type(value)), lambda _, v: v)(tag, value)
+        take = _TAKE_SCALAR.get(framework_of(type(value)))
+        return take(tag, value) if take else value
     if hasattr(type(value), "__float__"):
         return float(value)
     raise ValueKindError(tag, value, _SCALAR_RULE)
@@ -101,7 +107,7 @@ def _take_torch_scalar(tag: str, value: Any) -> Foreign:
     return value.item() if value.device.type == "cpu" else value
 
 
-_TAKE_SCALAR: Final = {"numpy": _take_numpy_scalar, "torch": _take_torch_scalar}
+_TAKE_SCALAR: Final[dict[str, Callable[[str, Any], Foreign]]] = {"numpy": _take_numpy_scalar, "torch": _take_torch_scalar}
 
 
 def _concrete(tag: str, value: Foreign, framework: str) -> Foreign:
@@ -109,10 +115,10 @@ def _concrete(tag: str, value: Foreign, framework: str) -> Foreign:
     if framework == "keras":
         inner = getattr(value, "value", None)
         if inner is None:
-            raise ValueKindError(tag, type(value), "a symbolic Keras tensor has no value; log it while the model runs.")
+            raise ValueKindError(tag, value, "a symbolic Keras tensor has no value; log it while the model runs.")
         return _concrete(tag, inner, framework_of(type(inner)))
     if framework == "torch" and value.device.type == "meta":
-        raise ValueKindError(tag, type(value), "a tensor on the meta device has no value; move it to a real device.")
+        raise ValueKindError(tag, value, "a tensor on the meta device has no value; move it to a real device.")
     if framework == "jax" and isinstance(value, sys.modules["jax"].core.Tracer):
         raise ValueKindError(
             tag,
@@ -121,7 +127,7 @@ def _concrete(tag: str, value: Foreign, framework: str) -> Foreign:
         )
     if framework == "tensorflow":
         if not hasattr(value, "numpy"):
-            raise ValueKindError(tag, type(value), "a symbolic TensorFlow tensor has no value; return it from the tf.function.")
+            raise ValueKindError(tag, value, "a symbolic TensorFlow tensor has no value; return it from the tf.function.")
         return value.read_value() if hasattr(value, "read_value") else value
     return value
 
@@ -210,10 +216,17 @@ def take_array(tag: str, value: Foreign) -> Foreign:
 def fetch_scalar(value: Foreign) -> float:
     """Return the number behind a taken scalar; waits for its device if necessary."""
     if isinstance(value, (bool, int, float)):
-        return value
+        return _float(value)
     if isinstance(value, Pending):
         value = value.fetch()
     return float(np.asarray(value, dtype=np.float64).reshape(()))
+
+
+def _float(number: float) -> float:
+    try:
+        return float(number)
+    except OverflowError:  # an integer of more than 1,024 bits
+        return float("inf") if number > 0 else float("-inf")
 
 
 def fetch_array(value: Foreign) -> npt.NDArray[Any]:

@@ -137,9 +137,10 @@ class Statistics:
         return table[table[:, 2] > 0]
 
     def quantile(self, q: float) -> float:
-        """Return the q-quantile (0 to 1) of the finite values: linear inside a bucket, clipped to the extremes.
+        """Return the q-quantile (0 to 1) of the finite values, clipped to the extremes; NaN if nothing is finite.
 
-        The error is at most one bucket width (12.5 %) and below 0.5 % for smooth distributions. NaN if nothing is finite.
+        Inside a bucket the density is taken as linear with the slope of its neighbours. The error is at most one bucket width
+        (12.5 %) and below 0.5 % for smooth distributions.
         """
         rows = self.rows()
         if not len(rows):
@@ -147,9 +148,31 @@ class Statistics:
         reached = np.concatenate([[0.0], np.cumsum(rows[:, 2])])
         target = q * reached[-1]
         index = min(int(np.searchsorted(reached, target, side="right")) - 1, len(rows) - 1)
-        left, right, count = rows[index]
-        value = left + (right - left) * (target - reached[index]) / count
+        value = rows[index, 0] + _way_into_bucket(rows, index, target - reached[index])
         return float(np.clip(value, self.moments[SMALLEST], self.moments[LARGEST]))
+
+
+def _way_into_bucket(rows: npt.NDArray[np.float64], index: int, count: float) -> float:
+    """Return how far from its left edge a bucket has collected `count` values."""
+    left, right, total = rows[index]
+    width = right - left
+    if width == 0:
+        return 0.0
+    density = total / width
+    at_left = density - _slope(rows, index, density) * width / 2
+    slope = 2 * (density - at_left) / width
+    return float(2 * count / (at_left + np.sqrt(max(at_left**2 + 2 * slope * count, 0.0)) or 1.0))
+
+
+def _slope(rows: npt.NDArray[np.float64], index: int, density: float) -> float:
+    """Return the slope of the density over a bucket, so small that the density stays positive; 0 at gaps and ends."""
+    before, here, after = rows[max(index - 1, 0)], rows[index], rows[min(index + 1, len(rows) - 1)]
+    if before[1] != here[0] or here[1] != after[0] or before[0] == before[1] or after[0] == after[1]:
+        return 0.0
+    densities = [row[2] / (row[1] - row[0]) for row in (before, after)]
+    slope = 2 * (densities[1] - densities[0]) / (after[0] + after[1] - before[0] - before[1])
+    limit = 2 * density / (here[1] - here[0])
+    return float(np.clip(slope, -limit, limit))
 
 
 def fold_keys(counts: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -197,7 +220,7 @@ def to_float32(chunk: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
     """Cast as the scheme says: magnitude of complex, float64 clamped to the finite float32 range, others as they are."""
     if np.iscomplexobj(chunk):
         chunk = np.abs(chunk)
-    if chunk.dtype == np.float64 or chunk.dtype == np.longdouble:
+    if chunk.dtype in {np.dtype(np.float64), np.dtype(np.longdouble)}:
         chunk = np.where(np.isinf(chunk), chunk, np.clip(chunk, -FLOAT32_MAX, FLOAT32_MAX))
     return np.ascontiguousarray(chunk, dtype=np.float32)
 

@@ -135,18 +135,20 @@ class Encoder:
     def scalars(self, value: Scalars) -> bytes:
         """Encode numbers of one step as one event: DT_FLOAT tensors of rank 0, all that TensorBoard's data server reads.
 
-        All values must be Python numbers. Numbers beyond float32 become infinite.
+        Args:
+            value: all values are Python numbers.
+
+        Raises:
+            OverflowError: a number is beyond float32; nothing was remembered of the call.
         """
         template = self._templates.get(value.tags) or self._new_template(value.tags)
-        try:
-            return template.event(value.values, value.step, value.wall_time)
-        except OverflowError:
-            return template.event([float32(number) for number in value.values], value.step, value.wall_time)
+        event = template.event(value.values, value.step, value.wall_time)
+        self._described.update(value.tags)
+        return event
 
     def _new_template(self, tags: tuple[str, ...]) -> _ScalarsTemplate:
         new = [tag for tag in tags if tag not in self._described]
         if new:
-            self._described.update(new)
             return _ScalarsTemplate(tags, new)
         if len(self._templates) >= _TEMPLATES:
             self._templates.clear()

@@ -18,7 +18,6 @@ An error is for a call that is wrong in itself. Data never raises: NaN, a full d
 
 from __future__ import annotations
 
-import difflib
 import reprlib
 from typing import TYPE_CHECKING
 
@@ -126,6 +125,8 @@ class MissingFrameworkError(MultiboardError, ImportError):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the nearest known word, or an empty string."""
+    import difflib
+
     near = difflib.get_close_matches(word, list(known), n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
 

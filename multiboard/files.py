@@ -10,12 +10,14 @@ import os
 import re
 import socket
 import time
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from multiboard.encode import file_version, session_start
 from multiboard.errors import LogDirError
 from multiboard.records import frame
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _MARK: Final = "tfevents"
 _COLLISIONS: Final = 1_000_000

@@ -87,7 +87,8 @@ def _to_uint8(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     if pixels.dtype == np.bool_:
         return pixels.astype(np.uint8) * np.uint8(255)
     if np.issubdtype(pixels.dtype, np.integer):
-        return np.clip(pixels, 0, 255).astype(np.uint8)
+        pixels = np.clip(pixels, 0, 255)
+        return pixels.astype(np.uint8)
     scaled = np.nan_to_num(pixels.astype(np.float32), nan=0.0) * 255
     return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
 
@@ -101,7 +102,7 @@ def png(pixels: npt.NDArray[np.uint8]) -> bytes:
     filtered[:1, 1:] = rows[:1]
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])  # modulo 256, as the filter asks
     compressor = zlib.compressobj(1, zlib.DEFLATED, 15, 9, zlib.Z_HUFFMAN_ONLY)
-    data = compressor.compress(filtered) + compressor.flush()
+    data = compressor.compress(filtered.data) + compressor.flush()
     header = struct.pack(">IIBBBBB", width, height, 8, _COLOUR_TYPE[channels], 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
 

@@ -10,7 +10,7 @@ import logging
 import threading
 import warnings
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from multiboard.errors import MultiboardWarning
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _logger = logging.getLogger("multiboard")
+WRITER_THREAD: Final = "multiboard-writer"
 
 
 class Reports:
@@ -50,11 +51,12 @@ class Reports:
         return ", ".join(f"{cause} ({count})" for cause, count in sorted(self.counts.items()))
 
     def _say(self, message: str, stacklevel: int) -> None:
-        try:
+        if threading.current_thread().name != WRITER_THREAD:
             warnings.warn(message, MultiboardWarning, stacklevel=stacklevel)
+            return
+        try:  # no line of the caller is on this stack
+            warnings.warn_explicit(message, MultiboardWarning, "multiboard", 0)
         except MultiboardWarning:
-            if threading.current_thread() is threading.main_thread():
-                raise
             _logger.warning(message)
 
     def _call(self, callback: Callable[[str, str], None], cause: str, message: str) -> None:

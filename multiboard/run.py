@@ -22,16 +22,15 @@ from multiboard.pipeline import Pipeline
 from multiboard.reports import Reports
 from multiboard.sink import EventSink
 from multiboard.tags import TagKinds
-from multiboard.values import Capture, Histogram, HParams, Image, Scalars, SessionEnd, Text
+from multiboard.values import PLAIN, Capture, Histogram, HParams, Image, Scalars, SessionEnd, Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
     from multiboard.buckets import Statistics
-    from multiboard.values import Foreign, Value
+    from multiboard.values import Foreign
 
-_PLAIN: Final = frozenset({float, int, bool})
 _STEP_MIN, _STEP_MAX = -(2**63), 2**63 - 1
 _KNOWN_SETS: Final = 4096
 
@@ -80,6 +79,7 @@ class Run:
         pipeline.add_sink(sink)
         self._kinds = TagKinds()
         self._known: set[tuple[str, ...]] = set()
+        self._captured: set[tuple[str, ...]] = set()
         self._first_step: int | None = None
         self._last_step: int | None = None
         self._has_hparams = False
@@ -106,7 +106,7 @@ class Run:
                 tags in self._known
                 and type(step) is int
                 and _STEP_MIN <= step <= _STEP_MAX
-                and _PLAIN.issuperset(map(type, values))
+                and PLAIN.issuperset(map(type, values))
             ):
                 self._last_step = step
                 self._put((self._sink, Scalars(tags, values, step, now)))
@@ -159,8 +159,8 @@ class Run:
             tag: e.g. 'val/predictions'.
             pixels: uint8 (0 to 255) or float (0 to 1); array of any framework, or a PIL image.
             step: as in `log`.
-            dataformats: the axes, one of HW, HWC, CHW, NHW, NHWC, NCHW. By default inferred: two axes are HW; an axis of 1 to 4 at
-                the end is C, else one in front of the image axes; a remaining first axis is N.
+            dataformats: the axes, one of HW, HWC, CHW, NHW, NHWC, NCHW. By default inferred: two axes are HW; an axis of 1 to 4
+                at the end is C, else one in front of the image axes; a remaining first axis is N.
             description: markdown, shown with the card; the first one of a tag counts.
         """
         self._log_value(tag, "image", step, lambda n, now: _image(tag, pixels, dataformats, n, now, description))
@@ -261,12 +261,12 @@ class Run:
         """Log a measurement of an adapter; its tensors may still be on a device."""
         try:
             self._accept_step(capture.step)
-            if capture.tags not in self._known:
+            if capture.tags not in self._captured:
                 for tag in capture.tags:
                     self._kinds.claim(tag, "histogram")
                 for tag in scalar_tags(capture.tags):
                     self._kinds.claim(tag, "scalar")
-                self._known.add(capture.tags)
+                self._captured.add(capture.tags)
             self._enqueue(capture)
         except MultiboardError as error:
             self._refuse(error, capture.step)
@@ -277,7 +277,7 @@ class Run:
 
     # ------------------------------------------------------------------ inside
 
-    def _log_value(self, tag: str, kind: str, step: object, build: Callable[[int, float], Value]) -> None:
+    def _log_value(self, tag: str, kind: str, step: object, build: Callable[[int, float], Histogram | Image | Text]) -> None:
         now = time()
         try:
             number = self._accept_step(step)
@@ -316,9 +316,8 @@ class Run:
 
     def _refuse(self, error: MultiboardError, step: object) -> None:
         """Raise in the first step of the run, afterwards count and warn once per cause."""
-        started = self._first_step is not None
-        moved_on = self._last_step != self._first_step or (type(step) is int and step != self._first_step)
-        if not (started and moved_on):
+        here = step if type(step) is int and _STEP_MIN <= step <= _STEP_MAX else self._last_step
+        if self._first_step is None or self._first_step == self._last_step == here:
             raise error
         cause = f"{type(error).__name__} {getattr(error, 'tag', '')}".strip()
         self._reports.add(cause, str(error), stacklevel=4)
@@ -326,7 +325,9 @@ class Run:
     def _say_summary(self) -> None:
         repeated = {cause: count for cause, count in self._reports.counts.items() if count > 1}
         if repeated:
-            self._reports.add("summary", f"run {self.log_dir!r} closed; counted while it ran: {self._reports.summary()}.")
+            self._reports.add(
+                "summary", f"run {self.log_dir!r} closed; counted while it ran: {self._reports.summary()}.", stacklevel=3
+            )
 
     def _forked(self) -> None:
         self._closed = True

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 from multiboard import tags
 from multiboard.arrays import fetch_scalar
 from multiboard.captures import expand
-from multiboard.encode import Encoder
+from multiboard.encode import Encoder, float32
 from multiboard.files import EventFile
 from multiboard.records import frame
-from multiboard.values import Capture, Histogram, HParams, Image, Scalars, SessionEnd, Text
+from multiboard.values import PLAIN, Capture, Histogram, HParams, Image, Scalars, SessionEnd, Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -68,15 +68,33 @@ class EventSink:
             self._add(self._encode[type(value)](value))
 
     def _accept_scalars(self, value: Scalars) -> None:
+        if not PLAIN.issuperset(map(type, value.values)):
+            value = self._fetched(value)
         try:
-            finite = math.isfinite(sum(value.values))
-        except (TypeError, OverflowError):
+            finite = math.isfinite(sum(value.values))  # False is only a suspicion: finite numbers may have an infinite sum
+        except OverflowError:
             value = self._fetched(value)
             finite = False
         if not finite:
             value = self._with_nonfinite_counts(value)
         if value.tags:
-            self._add(self._encoder.scalars(value))
+            self._add(self._encode_scalars(value))
+
+    def _encode_scalars(self, value: Scalars) -> bytes:
+        try:
+            return self._encoder.scalars(value)
+        except OverflowError:
+            numbers = tuple(map(float32, value.values))
+            for tag, number, written in zip(value.tags, value.values, numbers, strict=True):
+                if math.isinf(written) and math.isfinite(number):
+                    self._say_overflow(tag, number, value.step)
+            return self._encoder.scalars(value._replace(values=numbers))
+
+    def _say_overflow(self, tag: str, number: float, step: int) -> None:
+        message = (
+            f"tag {tag!r} is {number!r} at step {step}, which float32 cannot hold; it is written as infinite. Scale it first."
+        )
+        self._reports.add(f"scalar {tag} beyond float32", message)
 
     def _fetched(self, value: Scalars) -> Scalars:
         """Bring all numbers to the host; one that cannot be read is reported, the others stay."""

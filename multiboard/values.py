@@ -7,7 +7,7 @@ Each record says where it belongs (tag, step) and when it was logged (wall time,
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 Foreign: TypeAlias = Any
 """A number or array of NumPy, PyTorch, JAX, TensorFlow, Keras or PIL, or a `Pending` one."""
+
+
+PLAIN: Final = frozenset({float, int, bool})
+"""Types of numbers that need no conversion."""
 
 
 class Scalars(NamedTuple):

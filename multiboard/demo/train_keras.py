@@ -1,0 +1,99 @@
+"""The digits classifier in Keras 3, any backend: `python -m multiboard.demo.train_keras --log-dir DIR --steps 220 --every 10`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+import multiboard as mb
+import multiboard.keras as mbk
+from multiboard.demo.digits import NOTES, Digits, contact_sheet, initial_weights, say_progress, settings_from_arguments
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from multiboard.demo.digits import Settings
+
+
+def classifier() -> keras.Model:
+    """Return two convolutions, a layer norm and two dense layers; images `[N, 8, 8, 1]` to logits `[N, 10]`."""
+    layers = keras.layers
+    return keras.Sequential([
+        keras.Input((8, 8, 1)),
+        layers.Conv2D(16, 3, padding="same", activation="relu", name="conv1"),
+        layers.Conv2D(32, 3, padding="same", activation="relu", name="conv2"),
+        layers.MaxPooling2D(2),
+        layers.LayerNormalization(epsilon=1e-5, name="norm"),
+        layers.Flatten(),
+        layers.Dense(64, activation="relu", name="dense1"),
+        layers.Dense(10, name="dense2"),
+    ])  # fmt: skip
+
+
+def load(model: keras.Model, weights: dict[str, npt.NDArray[np.float32]]) -> None:
+    """Port canonical weights: Keras has them in the canonical layout, the norm calls its scale gamma and its bias beta."""
+    roles = {"norm": ("scale", "bias")}
+    for layer in model.layers:
+        if layer.weights:
+            layer.set_weights([weights[f"{layer.name}/{role}"] for role in roles.get(layer.name, ("kernel", "bias"))])
+
+
+class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+    """The batches of one epoch after the other, in the shared order."""
+
+    def __init__(self, digits: Digits, length: int, epoch: int = 0) -> None:
+        super().__init__()
+        self._digits, self._length, self._epoch = digits, length, epoch
+        self._batches = list(digits.batches(epoch))
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int) -> Any:
+        """Return one batch of images and labels."""
+        return self._batches[index]
+
+    def on_epoch_end(self) -> None:
+        """Move on to the order of the next epoch."""
+        self._epoch += 1
+        self._batches = list(self._digits.batches(self._epoch))
+
+
+class Progress(keras.callbacks.Callback):  # type: ignore[misc]
+    """Tells the parent process how far the training is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._done = 0
+
+    def on_train_batch_end(self, batch: int, logs: object = None) -> None:  # noqa: ARG002
+        """Say one more step."""
+        self._done += 1
+        say_progress(self._done)
+
+
+def main(settings: Settings) -> None:
+    """Train and log."""
+    keras.utils.set_random_seed(settings.seed)
+    digits = Digits(settings)
+    model = classifier()
+    load(model, initial_weights(settings.seed))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(settings.learning_rate, settings.momentum), loss, metrics=["accuracy"])
+    epochs, rest = divmod(settings.steps, settings.steps_per_epoch)
+    with mb.Run(settings.log_dir, config=settings.config(f"keras-{keras.backend.backend()}")) as run:
+        callbacks = [mbk.TensorBoard(run=run, every=settings.every, update_freq="batch"), Progress()]
+        run.text("run/notes", NOTES, step=0)
+        fit = {"validation_data": digits.val, "validation_batch_size": len(digits.val[1]), "callbacks": callbacks, "verbose": 0}
+        if epochs:
+            model.fit(Batches(digits, settings.steps_per_epoch), epochs=epochs, **fit)
+        if rest:
+            model.fit(Batches(digits, rest, epochs), initial_epoch=epochs, epochs=epochs + 1, **fit)
+        predictions = np.argmax(model.predict(digits.val[0], verbose=0), axis=1)
+        run.image("val/examples", contact_sheet(*digits.val, predictions), settings.steps - 1)
+
+
+if __name__ == "__main__":
+    main(settings_from_arguments())

@@ -1,0 +1,254 @@
+"""Event files to columns, at full resolution: nothing is sampled, nothing is purged, damage is reported.
+
+Reads the tensor form that multiboard, TensorFlow 2 and tf.summary write, and the older simple_value, histo and image fields of
+tensorboardX and torch.utils.tensorboard.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from multiboard import proto
+from multiboard.errors import ReadError
+from multiboard.files import is_event_file
+from multiboard.records import Damage, unframe
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pandas as pd
+
+_DTYPES: Final = {
+    1: "<f4",
+    2: "<f8",
+    3: "<i4",
+    4: "u1",
+    5: "<i2",
+    6: "i1",
+    9: "<i8",
+    10: "?",
+    17: "<u2",
+    19: "<f2",
+    22: "<u4",
+    23: "<u8",
+}
+"""NumPy dtype by TensorProto dtype (tensorflow/core/framework/types.proto)."""
+_STRING: Final = 7
+_KINDS: Final = {"scalars": "scalars", "histograms": "histograms", "images": "images", "text": "texts"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Column:
+    """All points of one tag, in the order of the files.
+
+    Attributes:
+        step: int64 `[n]`.
+        wall_time: float64 `[n]`, seconds since the epoch.
+        value: scalars: float64 `[n]`; histograms: n arrays `[k, 3]` of left, right, count; images: n lists of encoded pictures;
+            texts: n strings.
+        description: markdown of the tag.
+    """
+
+    step: npt.NDArray[np.int64]
+    wall_time: npt.NDArray[np.float64]
+    value: Any
+    description: str = ""
+
+    def __len__(self) -> int:
+        return len(self.step)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunData:
+    """What the event files of one directory hold, by kind and tag.
+
+    Attributes:
+        path: the directory.
+        scalars: columns of numbers.
+        histograms: columns of bucket rows.
+        images: columns of pictures, as encoded bytes.
+        texts: columns of strings.
+        hparams: the hyper-parameters, empty if there are none.
+        status: 'success', 'failure' or '' while the hparams session has no end.
+        damage: by file name, the places that could not be read.
+    """
+
+    path: Path
+    scalars: dict[str, Column] = field(default_factory=dict)
+    histograms: dict[str, Column] = field(default_factory=dict)
+    images: dict[str, Column] = field(default_factory=dict)
+    texts: dict[str, Column] = field(default_factory=dict)
+    hparams: dict[str, bool | float | str] = field(default_factory=dict)
+    status: str = ""
+    damage: dict[str, list[Damage]] = field(default_factory=dict)
+
+
+class Runs(Mapping[str, RunData]):
+    """The runs below a directory by relative path; '.' is the directory itself."""
+
+    def __init__(self, runs: dict[str, RunData]) -> None:
+        self._runs = runs
+
+    def __getitem__(self, name: str) -> RunData:
+        return self._runs[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._runs)
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def __repr__(self) -> str:
+        return f"Runs({', '.join(self._runs)})"
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return all scalars in long form with the columns run, tag, step, wall_time, value. Needs pandas."""
+        import pandas as pd
+
+        columns = ["run", "tag", "step", "wall_time", "value"]
+        parts = [
+            pd.DataFrame({"run": name, "tag": tag, "step": c.step, "wall_time": c.wall_time, "value": c.value})
+            for name, run in self.items()
+            for tag, c in run.scalars.items()
+        ]
+        return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def read(path: str | os.PathLike[str]) -> Runs:
+    """Read all event files in a directory and below.
+
+    Args:
+        path: a run directory, or a directory above runs.
+
+    Returns:
+        The runs by path relative to `path`; a run directory itself is '.'.
+
+    Raises:
+        ReadError: there is no event file.
+
+    Example:
+        >>> import tempfile, multiboard as mb
+        >>> directory = tempfile.mkdtemp()
+        >>> with mb.Run(directory) as run:
+        ...     run.log({"train/loss": 0.5}, step=0)
+        >>> mb.read(directory)["."].scalars["train/loss"].value
+        array([0.5])
+    """
+    root = Path(path)
+    directories = sorted({file.parent for file in root.rglob("*") if is_event_file(file)})
+    if not directories:
+        raise ReadError(os.fspath(path))
+    return Runs({directory.relative_to(root).as_posix(): _read_run(directory) for directory in directories})
+
+
+def _read_run(directory: Path) -> RunData:
+    collected = _Collected()
+    damage: dict[str, list[Damage]] = {}
+    for file in sorted(filter(is_event_file, directory.iterdir())):
+        damage[file.name] = []
+        for payload in unframe(file.read_bytes(), damage[file.name]):
+            collected.add_event(payload, damage[file.name])
+    return collected.finish(directory, {name: places for name, places in damage.items() if places})
+
+
+@dataclass(slots=True)
+class _Points:
+    plugin: str
+    description: str
+    step: list[int] = field(default_factory=list)
+    wall_time: list[float] = field(default_factory=list)
+    value: list[Any] = field(default_factory=list)
+
+
+class _Collected:
+    """Points by tag while files are being read."""
+
+    def __init__(self) -> None:
+        self._points: dict[str, _Points] = {}
+        self._hparams: dict[str, bool | float | str] = {}
+        self._status = ""
+
+    def add_event(self, payload: bytes, damage: list[Damage]) -> None:
+        try:
+            event = proto.Event.FromString(payload)
+        except Exception as error:  # noqa: BLE001  # protobuf's DecodeError has moved between versions
+            damage.append(Damage(-1, f"a record is no Event: {error}"))
+            return
+        for value in event.summary.value:
+            plugin = value.metadata.plugin_data.plugin_name
+            if plugin == "hparams":
+                self._add_hparams(value.metadata.plugin_data.content)
+            else:
+                self._add_value(event, value, plugin or _legacy_plugin(value))
+
+    def _add_value(self, event: Any, value: Any, plugin: str) -> None:
+        points = self._points.get(value.tag)
+        if points is None:
+            points = self._points[value.tag] = _Points(plugin, value.metadata.description)
+        points.step.append(event.step)
+        points.wall_time.append(event.wall_time)
+        points.value.append(_decode(value, points.plugin))
+
+    def _add_hparams(self, content: bytes) -> None:
+        data = proto.HParams.FromString(content)
+        for entry in data.start.hparams:
+            self._hparams[entry.key] = getattr(entry.value, entry.value.WhichOneof("kind") or "string_value")
+        if data.HasField("end"):
+            self._status = {1: "success", 2: "failure"}.get(data.end.status, "")
+
+    def finish(self, path: Path, damage: dict[str, list[Damage]]) -> RunData:
+        run = RunData(path, hparams=self._hparams, status=self._status, damage=damage)
+        for tag, points in self._points.items():
+            if points.plugin in _KINDS:
+                value = np.array(points.value, np.float64) if points.plugin == "scalars" else points.value
+                column = Column(np.array(points.step, np.int64), np.array(points.wall_time), value, points.description)
+                getattr(run, _KINDS[points.plugin])[tag] = column
+        return run
+
+
+def _legacy_plugin(value: Any) -> str:
+    if value.HasField("histo"):
+        return "histograms"
+    if value.HasField("image"):
+        return "images"
+    return "" if value.HasField("tensor") else "scalars"
+
+
+def _decode(value: Any, plugin: str) -> Any:
+    if value.HasField("histo"):
+        return _legacy_rows(value.histo)
+    if value.HasField("image"):
+        return [value.image.encoded]
+    if not value.HasField("tensor"):
+        return value.simple_value
+    if plugin == "images":
+        return list(value.tensor.string_val[2:])
+    if plugin == "text":
+        return b"\n".join(value.tensor.string_val).decode(errors="replace")
+    array = _tensor(value.tensor)
+    return float(array.reshape(-1)[0]) if plugin == "scalars" and array.size else array
+
+
+def _tensor(tensor: Any) -> npt.NDArray[Any]:
+    shape = [dim.size for dim in tensor.tensor_shape.dim]
+    if tensor.dtype == _STRING:
+        return np.array(tensor.string_val, dtype=object).reshape(shape)
+    dtype = np.dtype(_DTYPES.get(tensor.dtype, "<f4"))
+    if tensor.tensor_content:
+        return np.frombuffer(tensor.tensor_content, dtype).astype(np.float64).reshape(shape)
+    listed = tensor.float_val or tensor.double_val or tensor.int_val or tensor.int64_val or tensor.bool_val
+    values = np.array(listed or [0], np.float64)
+    return np.resize(values, shape) if shape else values.reshape(-1)[:1].reshape(())
+
+
+def _legacy_rows(histogram: Any) -> npt.NDArray[np.float64]:
+    """Return the rows of an old histogram, whose first bucket begins at the observed minimum."""
+    right = np.array(histogram.bucket_limit)
+    left = np.concatenate([[histogram.min], right[:-1]])
+    rows = np.column_stack([np.minimum(left, right), right, np.array(histogram.bucket)])
+    return rows[rows[:, 2] > 0]

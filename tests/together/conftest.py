@@ -1,0 +1,101 @@
+"""One real TensorBoard per loader for the whole test run, over one directory in which every test owns runs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from multiboard.dashboard import HOST, free_port
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LOADERS = {"fast": "--load_fast=true", "slow": "--load_fast=false"}
+DEADLINE = 120.0
+
+
+@dataclass
+class Board:
+    """A running TensorBoard."""
+
+    loader: str
+    address: str
+    process: subprocess.Popen
+    output: Path
+
+    def bytes(self, path, **query):
+        url = f"{self.address}{path}?{urllib.parse.urlencode(query)}" if query else f"{self.address}{path}"
+        with urllib.request.urlopen(url, timeout=30) as response:
+            return response.read(), response.headers["Content-Type"]
+
+    def json(self, path, **query):
+        return json.loads(self.bytes(path, **query)[0])
+
+    def post(self, path, body):
+        request = urllib.request.Request(self.address + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return json.loads(response.read())
+
+    def scalars(self, run, tag):
+        return self.json("data/plugin/scalars/scalars", run=run, tag=tag)
+
+    def wait_for(self, question, accept):
+        """Ask until the answer is accepted; return it. Fails at the deadline with the last answer."""
+        deadline = time.monotonic() + DEADLINE
+        answer = None
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.output.read_text()[-3000:]
+            try:
+                answer = question()
+                if accept(answer):
+                    return answer
+            except (urllib.error.URLError, KeyError, ConnectionError) as error:
+                answer = error
+            time.sleep(0.3)
+        raise AssertionError(f"the last answer was {answer!r}")
+
+
+@pytest.fixture(scope="session")
+def board_dir(tmp_path_factory):
+    """The directory that both servers read."""
+    return tmp_path_factory.mktemp("board")
+
+
+@pytest.fixture(scope="session")
+def boards(board_dir, tmp_path_factory):
+    started = {}
+    for loader, option in LOADERS.items():
+        output = tmp_path_factory.mktemp("output") / f"{loader}.txt"
+        port = free_port()
+        command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(board_dir), "--host", HOST, "--port", str(port)]
+        options = [option, "--reload_interval=1", "--samples_per_plugin=scalars=999999999,images=100,text=100"]
+        with output.open("w") as sink:
+            process = subprocess.Popen([*command, *options], stdout=sink, stderr=sink)
+        started[loader] = Board(loader, f"http://{HOST}:{port}/", process, output)
+    yield started
+    for board in started.values():
+        board.process.terminate()
+    for board in started.values():
+        try:
+            board.process.wait(10)
+        except subprocess.TimeoutExpired:
+            board.process.kill()
+            board.process.wait()
+        assert "Traceback" not in board.output.read_text()
+
+
+@pytest.fixture(params=LOADERS)
+def board(request, boards):
+    """TensorBoard with one of its two loaders, ready to answer."""
+    board = boards[request.param]
+    board.wait_for(lambda: board.json("data/environment"), bool)
+    return board

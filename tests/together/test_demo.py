@@ -1,0 +1,153 @@
+"""The demo trains the same model in three frameworks, and TensorBoard shows three runs with the same tags, steps and values."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import multiboard as mb
+
+STEPS, EVERY = 50, 10
+DEMO = "demo"
+RUNS = ("torch", "flax", "keras")
+LAYERS = {
+    "conv1": ("kernel", "bias"),
+    "conv2": ("kernel", "bias"),
+    "norm": ("scale", "bias"),
+    "dense1": ("kernel", "bias"),
+    "dense2": ("kernel", "bias"),
+}
+TENSORS = sorted(f"{group}/{layer}/{role}" for group in ("params", "grads") for layer, roles in LAYERS.items() for role in roles)
+METRICS = ["train/loss", "train/accuracy", "val/loss", "val/accuracy", "train/epoch", "train/learning_rate"]
+NUMBERS = [f"norm/{tag}" for tag in [*TENSORS, "params", "grads"]] + ["nonfinite/params", "nonfinite/grads"]
+
+
+@pytest.fixture(scope="module")
+def demo(board_dir):
+    """The runs of the demo, started as a user starts it, read back from their files."""
+    command = [
+        sys.executable,
+        "-m",
+        "multiboard.cli",
+        "demo",
+        "--steps",
+        str(STEPS),
+        "--every",
+        str(EVERY),
+        "--log-dir",
+        str(board_dir / DEMO),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout, mb.read(board_dir / DEMO)
+
+
+def test_it_prints_the_table_and_the_command(demo, board_dir):
+    out, _ = demo
+    for word in (
+        *RUNS,
+        "train/loss",
+        "val/accuracy",
+        "largest difference",
+        "first beyond",
+        f"tensorboard --logdir {board_dir / DEMO}",
+    ):
+        assert word in out
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_each_run_has_exactly_the_uniform_tags(demo, run):
+    data = demo[1][run]
+    assert sorted(data.histograms) == TENSORS
+    assert sorted(data.scalars) == sorted(METRICS + NUMBERS)
+    assert (list(data.images), list(data.texts)) == (["val/examples"], ["run/notes"])
+    assert data.status == "success"
+    assert not data.damage
+
+
+def test_the_steps_of_every_tag_are_the_same_in_all_runs(demo):
+    runs = demo[1]
+    for kind in ("scalars", "histograms", "images", "texts"):
+        for tag, column in getattr(runs["torch"], kind).items():
+            for other in ("flax", "keras"):
+                np.testing.assert_array_equal(getattr(runs[other], kind)[tag].step, column.step, err_msg=f"{other} {tag}")
+    assert runs["torch"].scalars["train/loss"].step.tolist() == list(range(STEPS))
+    assert runs["torch"].histograms["params/conv1/kernel"].step.tolist() == list(range(0, STEPS, EVERY))
+    assert runs["torch"].scalars["val/loss"].step.tolist() == [21, 43, 49]
+
+
+def test_the_curves_coincide_until_floating_point_tells_them_apart(demo):
+    losses = {run: demo[1][run].scalars["train/loss"].value for run in RUNS}
+    for run in RUNS:
+        np.testing.assert_allclose(losses[run][:5], losses["torch"][:5], rtol=1e-5)
+        np.testing.assert_allclose(losses[run], losses["torch"], atol=0.02)
+        assert losses[run][-10:].mean() < 0.5 * losses[run][:5].mean()
+
+
+@pytest.mark.parametrize("group", ["params", "grads"])
+def test_at_the_first_step_all_runs_measure_the_same_tensors(demo, group):
+    for tag in (tag for tag in TENSORS if tag.startswith(group)):
+        rows = {run: demo[1][run].histograms[tag].value[0] for run in RUNS}
+        norms = [demo[1][run].scalars[f"norm/{tag}"].value[0] for run in RUNS]
+        np.testing.assert_allclose(norms, norms[0], rtol=1e-4, err_msg=tag)
+        assert len({rows[run][:, 2].sum() for run in RUNS}) == 1, tag
+        if group == "params":  # ported weights are the same floats, so the buckets are the same to the last count
+            for run in RUNS:
+                np.testing.assert_array_equal(rows[run], rows["torch"], err_msg=f"{run} {tag}")
+
+
+def test_tensorboard_lists_the_same_scalar_and_histogram_tags_for_all_runs(board, demo):
+    names = {f"{DEMO}/{run}" for run in RUNS}
+    for plugin, expected in (("scalars", METRICS + NUMBERS), ("histograms", TENSORS)):
+        tags = board.wait_for(
+            lambda plugin=plugin: board.json(f"data/plugin/{plugin}/tags"),
+            lambda tags, expected=expected: all(len(tags.get(name, ())) == len(expected) for name in names),
+        )
+        for name in names:
+            assert sorted(tags[name]) == sorted(expected)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_tensorboard_serves_the_scalars_that_were_logged(board, demo, run):
+    for tag, column in demo[1][run].scalars.items():
+        points = board.wait_for(
+            lambda tag=tag: board.scalars(f"{DEMO}/{run}", tag), lambda p, column=column: len(p) == len(column)
+        )
+        assert [step for _, step, _ in points] == column.step.tolist(), tag
+        np.testing.assert_array_equal([value for *_, value in points], column.value, err_msg=tag)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_tensorboard_serves_the_histograms_that_were_logged(board, demo, run):
+    for tag, column in demo[1][run].histograms.items():
+        points = board.wait_for(
+            lambda tag=tag: board.json("data/plugin/histograms/histograms", run=f"{DEMO}/{run}", tag=tag),
+            lambda p, column=column: len(p) == len(column),
+        )
+        for (_, step, rows), expected_step, expected in zip(points, column.step, column.value, strict=True):
+            assert step == expected_step
+            np.testing.assert_array_equal(np.reshape(rows, (-1, 3)), expected, err_msg=tag)
+
+
+@pytest.mark.usefixtures("demo")
+def test_tensorboard_shows_the_three_frameworks_as_rows_of_hyper_parameters(board):
+    request = {"experimentName": "", "allowedStatuses": ["STATUS_SUCCESS"], "colParams": [], "startIndex": 0, "sliceSize": 100}
+
+    def frameworks():
+        groups = board.post("data/plugin/hparams/session_groups", request)["sessionGroups"]
+        return {g["hparams"].get("framework") for g in groups if g["sessions"][0]["name"].startswith(DEMO)}
+
+    assert board.wait_for(frameworks, lambda found: len(found) == 3) == {"torch", "flax", "keras-jax"}
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_tensorboard_serves_the_image_and_the_text(board, demo, run):
+    images = board.wait_for(
+        lambda: board.json("data/plugin/images/images", run=f"{DEMO}/{run}", tag="val/examples", sample=0),
+        lambda found: len(found) == 1,
+    )
+    body, _ = board.bytes("data/plugin/images/individualImage?" + images[0]["query"])
+    assert body == demo[1][run].images["val/examples"].value[0][0]
+    (text,) = board.json("data/plugin/text/text", run=f"{DEMO}/{run}", tag="run/notes")
+    assert "<table>" in text["text"]
