@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from multiboard import media
 from multiboard.arrays import framework_of, shape_of, take_array, take_scalars
 from multiboard.captures import scalar_tags
-from multiboard.errors import ClosedRunError, MultiboardError, StepError, ValueKindError
+from multiboard.errors import ClosedRunError, MultiboardError, StepError, TagError, ValueKindError
 from multiboard.pipeline import Pipeline
 from multiboard.reports import Reports
 from multiboard.sink import EventSink
@@ -123,7 +123,18 @@ class Run:
             value: as in `log`.
             step: as in `log`.
         """
-        self.log({tag: value}, step)
+        now = time()
+        tags = (tag,)
+        try:
+            known = tags in self._known
+        except TypeError:  # a tag that cannot be hashed
+            self._refuse(TagError(tag), step)
+            return
+        if known and type(value) in PLAIN and type(step) is int and _STEP_MIN <= step <= _STEP_MAX:
+            self._last_step = step
+            self._put((self._sink, Scalars(tags, (value,), step, now)))
+        else:
+            self._log_checked({tag: value}, step, now)
 
     def _log_checked(self, metrics: Mapping[str, Foreign], step: object, now: float) -> None:
         try:

@@ -23,6 +23,7 @@ MISTAKES = {
     "no mapping": (lambda run, step: run.log([1.0], step), mb.ValueKindError, r"mapping of tags"),
     "empty tag": (lambda run, step: run.scalar("", 1.0, step), mb.TagError, r"non-empty string"),
     "number tag": (lambda run, step: run.scalar(7, 1.0, step), mb.TagError, r"7 \(int\)"),
+    "list tag": (lambda run, step: run.scalar([1], 1.0, step), mb.TagError, r"\[1\] \(list\)"),
     "surrogate tag": (lambda run, step: run.scalar("\ud800", 1.0, step), mb.TagError, r"UTF-8"),
     "odd image": (lambda run, step: run.image("i", np.zeros((5, 6, 7, 8, 9)), step), mb.ValueShapeError, r"HWC"),
     "wrong axes": (
