@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from multiboard.errors import ArgumentError, did_you_mean
 from multiboard.run import Run
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 def check_run(run: object) -> Run:
@@ -25,9 +22,11 @@ def check_positive(name: str, value: object) -> int:
     return value
 
 
-def check_choices(name: str, values: Iterable[str], allowed: Iterable[str]) -> tuple[str, ...]:
+def check_choices(name: str, values: object, allowed: Iterable[str]) -> tuple[str, ...]:
     """Return the values as a tuple if each is allowed, or raise ArgumentError that offers the nearest one."""
     known = tuple(allowed)
+    if not isinstance(values, Iterable):
+        raise ArgumentError(name, values, f"pass any of {', '.join(map(repr, known))}")
     chosen = (values,) if isinstance(values, str) else tuple(values)
     for value in chosen:
         if value not in known:

@@ -230,8 +230,8 @@ def _add_moments(moments: npt.NDArray[np.float64], chunk: npt.NDArray[np.float32
     if cube[:, 255].any():
         chunk = chunk[np.isfinite(chunk)]
     if chunk.size:
+        moments[SUM] += chunk.sum(dtype=np.float64)
         with np.errstate(over="ignore"):  # a sum of squares beyond float32 is Inf, as in every framework
-            moments[SUM] += chunk.sum()
             moments[SQUARES] += np.square(chunk).sum()
         moments[SMALLEST] = min(moments[SMALLEST], chunk.min())
         moments[LARGEST] = max(moments[LARGEST], chunk.max())

@@ -238,6 +238,11 @@ class Run:
         else:
             self._pipeline.flush()
 
+    @property
+    def closed(self) -> bool:
+        """Whether the run takes no more values; always so in a forked child process."""
+        return self._closed
+
     def child(self, name: str) -> Run:
         """Open a run in a sub-directory that shares this run's writer thread and is closed with it.
 

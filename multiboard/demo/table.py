@@ -24,13 +24,11 @@ class Difference:
     Attributes:
         largest: the largest absolute difference at any common step.
         at: the step of it.
-        pair: the two runs.
         first: the first step where any two curves differ by more than the tolerance, or None.
     """
 
     largest: float
     at: int
-    pair: tuple[str, str]
     first: int | None
 
 
@@ -51,16 +49,16 @@ def difference(columns: Mapping[str, Column], tolerance: float) -> Difference | 
         first += [int(step) for step in steps[~(apart <= tolerance)][:1]]
         worst = int(np.argmax(np.where(np.isnan(apart), np.inf, apart)))
         if found is None or not apart[worst] <= found.largest:
-            found = Difference(float(apart[worst]), int(steps[worst]), (a, b), None)
-    return found and Difference(found.largest, found.at, found.pair, min(first, default=None))
+            found = Difference(float(apart[worst]), int(steps[worst]), None)
+    return found and Difference(found.largest, found.at, min(first, default=None))
 
 
 def comparison_table(runs: Mapping[str, RunData], seconds: Mapping[str, float], tolerance: float) -> Table:
     """Return the table of the demo: one row per metric, one column per framework."""
     table = Table(title="The same model, three ways" if len(runs) > 2 else "The same model")  # noqa: PLR2004
-    table.add_column("last value of")
+    table.add_column("last value", no_wrap=True)
     for name in runs:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("largest difference", justify="right")
     table.add_column(f"first beyond {tolerance:g}", justify="right")
     for metric in METRICS:
@@ -75,5 +73,5 @@ def comparison_table(runs: Mapping[str, RunData], seconds: Mapping[str, float], 
 def _describe(found: Difference | None) -> tuple[str, str]:
     if found is None:
         return "-", "-"
-    where = f"step {found.at}, {found.pair[0]} and {found.pair[1]}"
-    return f"{found.largest:.2g} ({where})", "never" if found.first is None else f"step {found.first}"
+    largest = f"{found.largest:.1e} (step {found.at})" if found.largest else "none"
+    return largest, "never" if found.first is None else f"step {found.first}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -40,27 +40,6 @@ def load(model: keras.Model, weights: dict[str, npt.NDArray[np.float32]]) -> Non
             layer.set_weights([weights[f"{layer.name}/{role}"] for role in roles.get(layer.name, ("kernel", "bias"))])
 
 
-class Batches(keras.utils.PyDataset):  # type: ignore[misc]
-    """The batches of one epoch after the other, in the shared order."""
-
-    def __init__(self, digits: Digits, length: int, epoch: int = 0) -> None:
-        super().__init__()
-        self._digits, self._length, self._epoch = digits, length, epoch
-        self._batches = list(digits.batches(epoch))
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __getitem__(self, index: int) -> Any:
-        """Return one batch of images and labels."""
-        return self._batches[index]
-
-    def on_epoch_end(self) -> None:
-        """Move on to the order of the next epoch."""
-        self._epoch += 1
-        self._batches = list(self._digits.batches(self._epoch))
-
-
 class Progress(keras.callbacks.Callback):  # type: ignore[misc]
     """Tells the parent process how far the training is."""
 
@@ -86,11 +65,18 @@ def main(settings: Settings) -> None:
     with mb.Run(settings.log_dir, config=settings.config(f"keras-{keras.backend.backend()}")) as run:
         callbacks = [mbk.TensorBoard(run=run, every=settings.every, update_freq="batch"), Progress()]
         run.text("run/notes", NOTES, step=0)
-        fit = {"validation_data": digits.val, "validation_batch_size": len(digits.val[1]), "callbacks": callbacks, "verbose": 0}
+        fit = {
+            "shuffle": False,
+            "validation_data": digits.val,
+            "validation_batch_size": len(digits.val[1]),
+            "callbacks": callbacks,
+            "verbose": 0,
+        }
         if epochs:
-            model.fit(Batches(digits, settings.steps_per_epoch), epochs=epochs, **fit)
-        if rest:
-            model.fit(Batches(digits, rest, epochs), initial_epoch=epochs, epochs=epochs + 1, **fit)
+            batches = (batch for _, _, batch in digits.steps())
+            model.fit(batches, steps_per_epoch=settings.steps_per_epoch, epochs=epochs, **fit)
+        if rest:  # the last epoch is a short one
+            model.fit(digits.batches(epochs), steps_per_epoch=rest, initial_epoch=epochs, epochs=epochs + 1, **fit)
         predictions = np.argmax(model.predict(digits.val[0], verbose=0), axis=1)
         run.image("val/examples", contact_sheet(*digits.val, predictions), settings.steps - 1)
 

@@ -1,0 +1,89 @@
+"""Who writes which parameter: several optimizers may train parts of one model and be watched on one run."""
+
+from __future__ import annotations
+
+import weakref
+from itertools import takewhile
+from typing import TYPE_CHECKING, Final
+
+from multiboard.errors import ArgumentError
+from multiboard_torch.layers import named_parameters
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer
+
+    from multiboard.run import Run
+    from multiboard_torch.layers import Named
+
+
+class Claim:
+    """The parameters of a model that one watch writes: those that its optimizer holds, and leftovers if it came first.
+
+    Raises:
+        ArgumentError: the optimizer holds no parameter of the model, or other parameters have the same tags in this run.
+    """
+
+    def __init__(self, model: nn.Module, optimizer: Optimizer, run: Run) -> None:
+        self._model, self._optimizer, self._run = model, optimizer, run
+        self._ids: tuple[int, ...] = ()
+        self._names: list[Named] = []
+        self._check_optimizer()
+        for other in _claims(run):
+            self._check_tags(other)
+        _CLAIMS.setdefault(run, []).append(weakref.ref(self))
+
+    def give_up(self) -> None:
+        """Leave the parameters to the other watches of the run."""
+        _CLAIMS[self._run] = [known for known in _CLAIMS.get(self._run, []) if known() not in {None, self}]
+
+    def held(self) -> set[int]:
+        """Return the ids of the parameters that the optimizer updates; groups may be added at any time."""
+        return {id(parameter) for group in self._optimizer.param_groups for parameter in group["params"]}
+
+    def names(self) -> list[Named]:
+        """Return all parameters of the model, found anew when it has others."""
+        ids = tuple(map(id, self._model.parameters()))
+        if ids != self._ids:  # the named ones are kept alive, so that no new parameter gets the id of an old one
+            self._ids, self._names = ids, list(named_parameters(self._model))
+        return self._names
+
+    def own(self) -> list[Named]:
+        """Return the parameters that this watch writes; only one that two optimizers hold has a second writer in the run."""
+        taken = {parameter for other in _claims(self._run) if other is not self for parameter in other.held()}
+        taken |= {id(named.parameter) for other in self._earlier() for named in other.names()}
+        held = self.held()
+        return [named for named in self.names() if id(named.parameter) in held or id(named.parameter) not in taken]
+
+    def groups(self) -> int:
+        """Return the number of parameter groups of the optimizer."""
+        return len(self._optimizer.param_groups)
+
+    def groups_before(self) -> int:
+        """Return how many parameter groups the earlier watches of the run have: the index of the first group of this one."""
+        return sum(other.groups() for other in self._earlier())
+
+    def _earlier(self) -> list[Claim]:
+        return list(takewhile(lambda claim: claim is not self, _claims(self._run)))
+
+    def _check_optimizer(self) -> None:
+        if self.held().isdisjoint(id(named.parameter) for named in self.names()):
+            raise ArgumentError("optimizer", self._optimizer, "none of its parameters belongs to the model; pass one that does")
+
+    def _check_tags(self, other: Claim) -> None:
+        mine = {named.path: named.parameter for named in self.names()}
+        for named in other.names():
+            if mine.get(named.path, named.parameter) is not named.parameter:
+                remedy = (
+                    f"another watch of this run writes other parameters as {named.path!r}; remove() it, watch both models in one "
+                    "torch.nn.ModuleDict, or give this one a run of its own, e.g. run.child('critic')"
+                )
+                raise ArgumentError("model", self._model, remedy)
+
+
+_CLAIMS: Final[weakref.WeakKeyDictionary[Run, list[weakref.ref[Claim]]]] = weakref.WeakKeyDictionary()
+
+
+def _claims(run: Run) -> list[Claim]:
+    """Return the living claims of a run, the earliest first."""
+    return [found for known in _CLAIMS.get(run, []) if (found := known()) is not None]

@@ -1,0 +1,38 @@
+"""Tensors that share packs do not mix."""
+
+import numpy as np
+import pytest
+import torch
+
+from multiboard.buckets import measure as expected_of
+from multiboard_torch.statistics import HOST, measure
+
+LIMIT = HOST.elements
+SIZES = {
+    "many small": [1, 2, 3] * 60,
+    "empty between": [0, 5, 0, 0, 7, 0],
+    "all empty": [0, 0],
+    "around the pack size": [LIMIT - 1, 1, LIMIT, LIMIT + 1, 3, 2 * LIMIT, 1],
+    "rest shared with small ones": [LIMIT + 10, 20, 30, 0, 40],
+}
+
+
+@pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
+def test_each_tensor_gets_its_own_row(sizes, kernel, assert_measured):
+    generator = torch.Generator().manual_seed(0)
+    tensors = [torch.randn(size, generator=generator) * 10.0 ** (row % 7) for row, size in enumerate(sizes)]
+    measured = measure(tensors, kernel._replace(elements=LIMIT))
+    for row, tensor in enumerate(tensors):
+        assert_measured(measured, row, expected_of(tensor.numpy()), tensor.numpy())
+
+
+def test_dtypes_may_be_mixed_in_one_call(kernel, assert_measured):
+    arrays = [np.array([1.5, np.nan], np.float16), np.arange(-3, 3), np.array([1e300, -np.inf]), np.array([True, False])]
+    measured = measure([torch.from_numpy(array) for array in arrays], kernel)
+    for row, array in enumerate(arrays):
+        assert_measured(measured, row, expected_of(array), np.float64(array).clip(-3.4028235e38, 3.4028235e38))
+
+
+def test_a_nan_in_one_tensor_leaves_the_moments_of_its_neighbours(kernel):
+    measured = measure([torch.tensor([float("nan"), 2.0]), torch.tensor([3.0, 4.0])], kernel)
+    assert measured.moments.tolist() == [[2, 4, 2, 2], [7, 25, 3, 4]]
