@@ -106,7 +106,9 @@ def check_empty(log_dir: Path) -> None:
 def _start(name: str, log_dir: Path, steps: int, every: int, keras_backend: str) -> _Training:
     command = [sys.executable, "-m", f"multiboard.demo.train_{name}"]
     command += ["--log-dir", os.fspath(log_dir), "--steps", str(steps), "--every", str(every)]
-    environment = os.environ | {"KERAS_BACKEND": keras_backend, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+    # Several trainings at once: with a thread per core in each they would wait for each other.
+    defaults = {"OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+    environment = defaults | os.environ | {"KERAS_BACKEND": keras_backend}
     errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  # lives as long as the process that writes into it
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True)  # noqa: S603
     return _Training(name, process, errors)

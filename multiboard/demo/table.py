@@ -59,8 +59,8 @@ def comparison_table(runs: Mapping[str, RunData], seconds: Mapping[str, float], 
     table.add_column("last value", no_wrap=True)
     for name in runs:
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("largest difference", justify="right")
-    table.add_column(f"first beyond {tolerance:g}", justify="right")
+    table.add_column("largest difference (step)", justify="right")
+    table.add_column(f"first step beyond {tolerance:g}", justify="right")
     for metric in METRICS:
         columns = {name: run.scalars[metric] for name, run in runs.items() if metric in run.scalars and len(run.scalars[metric])}
         values = [f"{columns[name].value[-1]:.6f}" if name in columns else "-" for name in runs]
@@ -73,5 +73,5 @@ def comparison_table(runs: Mapping[str, RunData], seconds: Mapping[str, float], 
 def _describe(found: Difference | None) -> tuple[str, str]:
     if found is None:
         return "-", "-"
-    largest = f"{found.largest:.1e} (step {found.at})" if found.largest else "none"
-    return largest, "never" if found.first is None else f"step {found.first}"
+    largest = f"{found.largest:.1e} ({found.at})" if found.largest else "none"
+    return largest, "never" if found.first is None else str(found.first)
