@@ -1,6 +1,6 @@
 """Foreign numbers and arrays: what the caller keeps of them, and how the writer thread brings them to the host.
 
-No framework is imported: a tensor in hand means that its framework is in `sys.modules`. The caller's side (`take_scalars`,
+No framework is imported: a tensor in hand means that its framework is in `sys.modules`. The caller's side (`take_scalar`,
 `take_array`) never waits for a device; the writer's side (`fetch_scalar`, `fetch_array`) may.
 """
 
@@ -15,7 +15,7 @@ from multiboard.errors import ValueKindError, ValueShapeError
 from multiboard.protocols import Pending
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     import numpy.typing as npt
 
@@ -58,14 +58,9 @@ _FOREIGN: Final = (
 """Framework, module and classes of its arrays."""
 
 
-def take_scalars(tags: Sequence[str], values: Sequence[Foreign]) -> tuple[Foreign, ...]:
-    """Turn the values of one `log` call into numbers, or into references that stay valid, without waiting for a device.
-
-    Raises:
-        ValueKindError: a value is not a number.
-        ValueShapeError: a value has more than one element.
-    """
-    taken = [_take_scalar(tag, value) for tag, value in zip(tags, values, strict=True)]
+def stack_scalars(values: Iterable[Foreign]) -> tuple[Foreign, ...]:
+    """Replace taken scalars that are on an accelerator by pending ones that share one copy, without waiting for it."""
+    taken = list(values)
     on_device = [i for i, value in enumerate(taken) if framework_of(type(value)) == "torch"]
     if on_device:
         stack = _TorchStack([taken[i] for i in on_device])
@@ -74,7 +69,15 @@ def take_scalars(tags: Sequence[str], values: Sequence[Foreign]) -> tuple[Foreig
     return tuple(taken)
 
 
-def _take_scalar(tag: str, value: Foreign) -> Foreign:
+def take_scalar(tag: str, value: Foreign) -> Foreign:
+    """Turn a value into a number, or into a reference that stays valid, without waiting for a device.
+
+    The tensors of PyTorch on an accelerator stay as they are; `stack_scalars` copies all of a call at once.
+
+    Raises:
+        ValueKindError: the value is not a number.
+        ValueShapeError: the value has more than one element.
+    """
     if isinstance(value, (bool, int, float, Pending)):
         return value
     framework = framework_of(type(value))

@@ -7,6 +7,7 @@ only where the caller can see it, and logged in the writer thread.
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import warnings
 from collections import Counter
@@ -32,27 +33,26 @@ class Reports:
         self.counts: Counter[str] = Counter()
         self._on_error = on_error
 
-    def add(self, cause: str, message: str, *, stacklevel: int = 2) -> None:
-        """Count a cause and say it if it is new.
+    def add(self, cause: str, message: str) -> None:
+        """Count a cause and say it if it is new; the warning points at the user's line.
 
         Args:
             cause: a short key; the same key is said once.
             message: one sentence that names the input, the rule and the remedy.
-            stacklevel: of the warning, seen from here.
         """
         self.counts[cause] += 1
         if self._on_error is not None:
             self._call(self._on_error, cause, message)
         if self.counts[cause] == 1:
-            self._say(message, stacklevel + 2)
+            self._say(message)
 
     def summary(self) -> str:
         """Return one line with all counts, empty if there are none."""
         return ", ".join(f"{cause} ({count})" for cause, count in sorted(self.counts.items()))
 
-    def _say(self, message: str, stacklevel: int) -> None:
+    def _say(self, message: str) -> None:
         if threading.current_thread().name != WRITER_THREAD:
-            warnings.warn(message, MultiboardWarning, stacklevel=stacklevel)
+            warnings.warn(message, MultiboardWarning, stacklevel=_levels_to_the_user())
             return
         try:  # no line of the caller is on this stack
             warnings.warn_explicit(message, MultiboardWarning, "multiboard", 0)
@@ -64,3 +64,11 @@ class Reports:
             callback(cause, message)
         except Exception:
             _logger.exception("on_error raised for %s", cause)
+
+
+def _levels_to_the_user() -> int:
+    """Return the stack level, for a warning in the calling function, of the first frame outside this package's code."""
+    frame, level = sys._getframe(1), 1  # noqa: SLF001  # the documented way to walk the stack cheaply
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0].startswith("multiboard"):
+        frame, level = frame.f_back, level + 1
+    return level

@@ -1,12 +1,7 @@
-"""The user's object: one short method per kind, which validates and enqueues.
-
-Mistakes in a call raise on the caller's line as long as the run is in its first step, where a person is watching. Later they are
-counted and said once, and the training goes on: a wrong tag in an evaluation after nine hours must not end it.
-"""
+"""The user's object: one short method per kind, which checks, takes what must not change, and enqueues."""
 
 from __future__ import annotations
 
-import operator
 import os
 import weakref
 from collections.abc import Mapping
@@ -15,13 +10,13 @@ from time import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from multiboard import media
-from multiboard.arrays import framework_of, shape_of, take_array, take_scalars
+from multiboard.arrays import framework_of, shape_of, stack_scalars, take_array, take_scalar
 from multiboard.captures import scalar_tags
-from multiboard.errors import ClosedRunError, MultiboardError, StepError, TagError, ValueKindError
+from multiboard.errors import TagError, ValueKindError
+from multiboard.intake import STEP_MAX, STEP_MIN, Intake
 from multiboard.pipeline import Pipeline
 from multiboard.reports import Reports
 from multiboard.sink import EventSink
-from multiboard.tags import TagKinds
 from multiboard.values import PLAIN, Capture, Histogram, HParams, Image, Scalars, SessionEnd, Text
 
 if TYPE_CHECKING:
@@ -31,7 +26,6 @@ if TYPE_CHECKING:
     from multiboard.buckets import Statistics
     from multiboard.values import Foreign
 
-_STEP_MIN, _STEP_MAX = -(2**63), 2**63 - 1
 _KNOWN_SETS: Final = 4096
 
 
@@ -77,13 +71,10 @@ class Run:
         self._pipeline, self._sink, self._reports = pipeline, sink, reports
         self._put = pipeline.put
         pipeline.add_sink(sink)
-        self._kinds = TagKinds()
+        self._intake = Intake(self.log_dir, reports)
         self._known: set[tuple[str, ...]] = set()
         self._captured: set[tuple[str, ...]] = set()
-        self._first_step: int | None = None
-        self._last_step: int | None = None
         self._has_hparams = False
-        self._closed = False
         self._parent: Run | None = None
         self._children: list[Run] = []
         _RUNS.add(self)
@@ -102,13 +93,8 @@ class Run:
         try:
             tags, values = tuple(metrics), tuple(metrics.values())
             # One set look-up for all tags and one C loop over all types: this is the path of every training step.
-            if (
-                tags in self._known
-                and type(step) is int
-                and _STEP_MIN <= step <= _STEP_MAX
-                and PLAIN.issuperset(map(type, values))
-            ):
-                self._last_step = step
+            if tags in self._known and type(step) is int and STEP_MIN <= step <= STEP_MAX and PLAIN.issuperset(map(type, values)):
+                self._intake.last_step = step
                 self._put((self._sink, Scalars(tags, values, step, now)))
                 return
         except (AttributeError, TypeError):
@@ -128,27 +114,30 @@ class Run:
         try:
             known = tags in self._known
         except TypeError:  # a tag that cannot be hashed
-            self._refuse(TagError(tag), step)
+            self._intake.refuse(TagError(tag), step)
             return
-        if known and type(value) in PLAIN and type(step) is int and _STEP_MIN <= step <= _STEP_MAX:
-            self._last_step = step
+        if known and type(value) in PLAIN and type(step) is int and STEP_MIN <= step <= STEP_MAX:
+            self._intake.last_step = step
             self._put((self._sink, Scalars(tags, (value,), step, now)))
         else:
             self._log_checked({tag: value}, step, now)
 
     def _log_checked(self, metrics: Mapping[str, Foreign], step: object, now: float) -> None:
-        try:
-            if not isinstance(metrics, Mapping):
-                raise ValueKindError("", metrics, "run.log takes a mapping of tags to numbers, e.g. {'train/loss': loss}.")
-            number = self._accept_step(step)
-            tags = tuple(metrics)
-            for tag in tags:
-                self._kinds.claim(tag, "scalar")
-            self._enqueue(Scalars(tags, take_scalars(tags, tuple(metrics.values())), number, now))
-            if len(self._known) < _KNOWN_SETS:
-                self._known.add(tags)
-        except MultiboardError as error:
-            self._refuse(error, step)
+        self._intake.attempt(lambda: self._log_each(metrics, self._intake.step(step), now), step)
+
+    def _log_each(self, metrics: Mapping[str, Foreign], step: int, now: float) -> None:
+        if not isinstance(metrics, Mapping):
+            raise ValueKindError("", metrics, "run.log takes a mapping of tags to numbers, e.g. {'train/loss': loss}.")
+        taken: dict[str, Foreign] = {}
+        for tag, value in metrics.items():
+            self._intake.attempt(lambda: self._take(taken, tag, value), step)  # noqa: B023  # called at once
+        self._enqueue(Scalars(tuple(taken), stack_scalars(taken.values()), step, now))
+        if len(taken) == len(metrics) and len(self._known) < _KNOWN_SETS:
+            self._known.add(tuple(taken))
+
+    def _take(self, taken: dict[str, Foreign], tag: str, value: Foreign) -> None:
+        self._intake.claim(tag, "scalar")
+        taken[tag] = take_scalar(tag, value)
 
     # ------------------------------------------------------------------ other kinds
 
@@ -193,17 +182,16 @@ class Run:
         Args:
             config: may be nested (joined with '/'). Bools, numbers and strings keep their type; all else becomes a string.
         """
-        try:
-            if self._closed:
-                raise ClosedRunError(self.log_dir)
-            if not isinstance(config, Mapping):
-                raise ValueKindError("hparams", config, "hyper-parameters are a mapping of names to values.")
-            if self._has_hparams:
-                raise ValueKindError("hparams", config, "this run has its hyper-parameters already; pass all of them at once.")
-            self._has_hparams = True
-            self._put((self._sink, HParams(flatten(config), time())))
-        except MultiboardError as error:
-            self._refuse(error, None)
+        self._intake.attempt(lambda: self._start_session(config), None)
+
+    def _start_session(self, config: Mapping[str, Any]) -> None:
+        self._intake.check_open()
+        if not isinstance(config, Mapping):
+            raise ValueKindError("hparams", config, "hyper-parameters are a mapping of names to values.")
+        if self._has_hparams:
+            raise ValueKindError("hparams", config, "this run has its hyper-parameters already; pass all of them at once.")
+        self._has_hparams = True
+        self._put((self._sink, HParams(flatten(config), time())))
 
     # ------------------------------------------------------------------ life
 
@@ -216,7 +204,7 @@ class Run:
         Returns:
             Whether it is; False after the timeout and on a closed run.
         """
-        return not self._closed and self._pipeline.flush(timeout)
+        return not self.closed and self._pipeline.flush(timeout)
 
     def close(self, *, success: bool = True) -> None:
         """Write all that was logged and close the file; a second call does nothing.
@@ -224,14 +212,13 @@ class Run:
         Args:
             success: the end status of the session in the HParams tab.
         """
-        if self._closed:
+        if self.closed:
             return
         for child in self._children:
             child.close(success=success)
         if self._has_hparams:
             self._put((self._sink, SessionEnd(success, time())))
-        self._closed = True
-        self._known.clear()  # sends later calls to the checks
+        self._refuse_all()
         if self._parent is None:
             self._pipeline.close()
             self._say_summary()
@@ -241,7 +228,7 @@ class Run:
     @property
     def closed(self) -> bool:
         """Whether the run takes no more values; always so in a forked child process."""
-        return self._closed
+        return self._intake.closed
 
     def child(self, name: str) -> Run:
         """Open a run in a sub-directory that shares this run's writer thread and is closed with it.
@@ -253,8 +240,7 @@ class Run:
             ClosedRunError: this run is closed.
             LogDirError: the directory cannot be written.
         """
-        if self._closed:
-            raise ClosedRunError(self.log_dir)
+        self._intake.check_open()
         child = object.__new__(Run)
         path = Path(self.log_dir, name)
         child._attach(path, self._pipeline, EventSink(path, self._reports), self._reports)
@@ -269,85 +255,52 @@ class Run:
         self.close(success=kind is None)
 
     def __repr__(self) -> str:
-        return f"Run({self.log_dir!r}{', closed' if self._closed else ''})"
+        return f"Run({self.log_dir!r}{', closed' if self.closed else ''})"
 
     # ------------------------------------------------------------------ for adapters
 
     def capture(self, capture: Capture) -> None:
         """Log a measurement of an adapter; its tensors may still be on a device."""
-        try:
-            self._accept_step(capture.step)
-            if capture.tags not in self._captured:
-                for tag in capture.tags:
-                    self._kinds.claim(tag, "histogram")
-                for tag in scalar_tags(capture.tags):
-                    self._kinds.claim(tag, "scalar")
-                self._captured.add(capture.tags)
-            self._enqueue(capture)
-        except MultiboardError as error:
-            self._refuse(error, capture.step)
+        self._intake.attempt(lambda: self._accept_capture(capture), capture.step)
+
+    def _accept_capture(self, capture: Capture) -> None:
+        self._intake.step(capture.step)
+        if capture.tags not in self._captured:
+            for tag in capture.tags:
+                self._intake.claim(tag, "histogram")
+            for tag in scalar_tags(capture.tags):
+                self._intake.claim(tag, "scalar")
+            self._captured.add(capture.tags)
+        self._enqueue(capture)
 
     def report(self, cause: str, message: str) -> None:
         """Count something that went wrong and warn of it once per cause; raises nothing."""
-        self._reports.add(cause, message, stacklevel=3)
+        self._reports.add(cause, message)
 
     # ------------------------------------------------------------------ inside
 
     def _log_value(self, tag: str, kind: str, step: object, build: Callable[[int, float], Histogram | Image | Text]) -> None:
         now = time()
-        try:
-            number = self._accept_step(step)
-            self._kinds.claim(tag, kind)
+
+        def accept() -> None:
+            number = self._intake.step(step)
+            self._intake.claim(tag, kind)
             self._enqueue(build(number, now))
-        except MultiboardError as error:
-            self._refuse(error, step)
 
-    def _accept_step(self, step: object) -> int:
-        if self._closed:
-            raise ClosedRunError(self.log_dir)
-        if type(step) is not int:
-            step = self._convert_step(step)
-        if not _STEP_MIN <= step <= _STEP_MAX:
-            raise StepError(step)
-        return step
-
-    def _convert_step(self, step: object) -> int:
-        if isinstance(step, bool) or not hasattr(type(step), "__index__"):
-            raise StepError(step)
-        if framework_of(type(step)) in {"jax", "tensorflow"} or getattr(step, "is_cuda", False):
-            self.report(
-                "step on a device",
-                "step is a device array, and reading it waits for the device; count steps with a Python integer.",
-            )
-        try:
-            return operator.index(step)  # type: ignore[arg-type]
-        except Exception as error:
-            raise StepError(step) from error
+        self._intake.attempt(accept, step)
 
     def _enqueue(self, value: Scalars | Histogram | Image | Text | Capture) -> None:
-        if self._first_step is None:
-            self._first_step = value.step
-        self._last_step = value.step
+        self._intake.accepted(value.step)
         self._put((self._sink, value))
 
-    def _refuse(self, error: MultiboardError, step: object) -> None:
-        """Raise in the first step of the run, afterwards count and warn once per cause."""
-        here = step if type(step) is int and _STEP_MIN <= step <= _STEP_MAX else self._last_step
-        if self._first_step is None or self._first_step == self._last_step == here:
-            raise error
-        cause = f"{type(error).__name__} {getattr(error, 'tag', '')}".strip()
-        self._reports.add(cause, str(error), stacklevel=4)
+    def _refuse_all(self) -> None:
+        self._intake.closed = True
+        self._known.clear()  # sends later calls to the checks
 
     def _say_summary(self) -> None:
         repeated = {cause: count for cause, count in self._reports.counts.items() if count > 1}
         if repeated:
-            self._reports.add(
-                "summary", f"run {self.log_dir!r} closed; counted while it ran: {self._reports.summary()}.", stacklevel=3
-            )
-
-    def _forked(self) -> None:
-        self._closed = True
-        self._known.clear()
+            self._reports.add("summary", f"run {self.log_dir!r} closed; counted while it ran: {self._reports.summary()}.")
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, bool | float | str]:
@@ -391,7 +344,7 @@ _RUNS: Final[weakref.WeakSet[Run]] = weakref.WeakSet()
 
 def _close_in_child() -> None:
     for run in list(_RUNS):
-        run._forked()  # noqa: SLF001
+        run._refuse_all()  # noqa: SLF001
 
 
 os.register_at_fork(after_in_child=_close_in_child)

@@ -53,8 +53,19 @@ def test_later_it_warns_once_and_the_rest_is_kept(log_dir, mistake):
             run.log({"loss": 1.0}, step)
             if step >= 2:
                 call(run, step)
-    assert sum(bool(re.search(message, str(w.message))) for w in caught) == 1
+    (found,) = [w for w in caught if re.search(message, str(w.message)) and "counted while" not in str(w.message)]
+    assert found.filename == __file__
     assert mb.read(log_dir)["."].scalars["loss"].step.tolist() == [0, 1, 2, 3]
+
+
+def test_one_wrong_value_of_a_dict_costs_only_itself(log_dir):
+    with pytest.warns(mb.MultiboardWarning, match="'bad'"), mb.Run(log_dir) as run:
+        run.log({"loss": 1.0}, 0)
+        run.log({"loss": 2.0, "bad": "text", "more": 3.0}, 1)
+    scalars = mb.read(log_dir)["."].scalars
+    assert scalars["loss"].step.tolist() == [0, 1]
+    assert scalars["more"].value.tolist() == [3.0]
+    assert "bad" not in scalars
 
 
 def test_a_closed_run_says_so_once_and_does_not_stop_the_training(log_dir):

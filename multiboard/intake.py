@@ -1,0 +1,105 @@
+"""What a run accepts and what it refuses: steps, kinds of tags, closed runs, and what happens to mistakes.
+
+Mistakes in a call raise on the caller's line as long as the run is in its first step, where a person is watching. Later they are
+counted and said once, and the training goes on: a wrong tag in an evaluation after nine hours must not end it.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Final
+
+from multiboard.arrays import framework_of
+from multiboard.errors import ClosedRunError, MultiboardError, StepError
+from multiboard.tags import TagKinds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from multiboard.reports import Reports
+
+STEP_MIN: Final = -(2**63)
+STEP_MAX: Final = 2**63 - 1
+
+
+class Intake:
+    """Accepts or refuses the calls of one run.
+
+    Args:
+        log_dir: named in errors.
+        reports: receives the mistakes that are counted instead of raised.
+
+    Attributes:
+        closed: whether everything is refused.
+        last_step: the last accepted step, None before the first.
+    """
+
+    def __init__(self, log_dir: str, reports: Reports) -> None:
+        self.closed = False
+        self.last_step: int | None = None
+        self._log_dir = log_dir
+        self._reports = reports
+        self._kinds = TagKinds()
+        self._first_step: int | None = None
+
+    def check_open(self) -> None:
+        """Raise ClosedRunError if the run is closed."""
+        if self.closed:
+            raise ClosedRunError(self._log_dir)
+
+    def step(self, step: object) -> int:
+        """Return the step as an integer.
+
+        Raises:
+            ClosedRunError: the run is closed.
+            StepError: it is no 64-bit integer.
+        """
+        self.check_open()
+        number = step if type(step) is int else self._convert(step)
+        if not STEP_MIN <= number <= STEP_MAX:
+            raise StepError(step)
+        return number
+
+    def _convert(self, step: object) -> int:
+        if isinstance(step, bool) or not hasattr(type(step), "__index__"):
+            raise StepError(step)
+        if framework_of(type(step)) in {"jax", "tensorflow"} or getattr(step, "is_cuda", False):
+            message = "step is a device array, and reading it waits for the device; count steps with a Python integer."
+            self._reports.add("step on a device", message)
+        try:
+            return operator.index(step)  # type: ignore[arg-type]
+        except Exception as error:
+            raise StepError(step) from error
+
+    def claim(self, tag: object, kind: str) -> None:
+        """Register the kind of a tag.
+
+        Raises:
+            TagError: it is no tag, or has another kind.
+        """
+        self._kinds.claim(tag, kind)
+
+    def accepted(self, step: int) -> None:
+        """Remember that a value of this step was taken."""
+        if self._first_step is None:
+            self._first_step = step
+        self.last_step = step
+
+    def attempt(self, action: Callable[[], None], step: object) -> None:
+        """Do what a call asks for; a mistake is raised in the first step, and counted and said once later.
+
+        Raises:
+            MultiboardError: the mistake, in the first step of the run.
+        """
+        try:
+            action()
+        except MultiboardError as error:
+            self.refuse(error, step)
+
+    def refuse(self, error: MultiboardError, step: object) -> None:
+        """Raise the error in the first step of the run; afterwards count it and say it once."""
+        here = step if type(step) is int and STEP_MIN <= step <= STEP_MAX else self.last_step
+        if self._first_step is None or self._first_step == self.last_step == here:
+            raise error
+        cause = f"{type(error).__name__} {getattr(error, 'tag', '')}".strip()
+        self._reports.add(cause, str(error))
