@@ -5,6 +5,7 @@ import subprocess
 import sys
 import urllib.request
 
+import numpy as np
 import pytest
 
 import multiboard as mb
@@ -52,6 +53,22 @@ def test_a_training_that_fails_ends_the_demo_with_its_output(tmp_path):
     assert done.returncode == 1
     assert "training in torch ended with code 1" in done.stderr
     assert "LogDirError" in done.stderr
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "torch"])
+def test_keras_runs_on_every_backend_with_the_same_curves(tmp_path, backend):
+    """JAX, the default, is what the other tests of the demo run."""
+    done = run_demo(
+        "--frameworks", "torch,keras", "--keras-backend", backend, "--steps", "6", "--every", "3", "--log-dir", str(tmp_path)
+    )
+    assert done.returncode == 0, done.stderr
+    runs = mb.read(tmp_path)
+    assert runs["keras"].hparams["framework"] == f"keras-{backend}"
+    for kind in ("scalars", "histograms", "images", "texts"):
+        ours, reference = getattr(runs["keras"], kind), getattr(runs["torch"], kind)
+        assert {tag: c.step.tolist() for tag, c in ours.items()} == {tag: c.step.tolist() for tag, c in reference.items()}
+    for metric in ("train/loss", "val/loss", "norm/grads", "norm/params"):
+        np.testing.assert_allclose(runs["keras"].scalars[metric].value, runs["torch"].scalars[metric].value, rtol=1e-4)
 
 
 def test_serve_starts_tensorboard_on_the_loopback_interface_and_says_where(tmp_path):
