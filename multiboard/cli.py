@@ -43,7 +43,7 @@ def _split_frameworks(_context: click.Context, _parameter: click.Parameter, text
     "--frameworks", default=",".join(FRAMEWORKS), show_default=True, callback=_split_frameworks, help="Which, by comma."
 )
 @click.option("--keras-backend", type=click.Choice(BACKENDS), default="jax", show_default=True, help="What Keras runs on.")
-@click.option("--tolerance", type=float, default=1e-5, show_default=True, help="Difference from which two curves have parted.")
+@click.option("--tolerance", type=float, default=1e-6, show_default=True, help="Difference from which two curves have parted.")
 @click.option("--serve", is_flag=True, help="Start TensorBoard on 127.0.0.1 afterwards.")
 def demo(
     steps: int, every: int, log_dir: Path | None, frameworks: Sequence[str], keras_backend: str, tolerance: float, serve: bool

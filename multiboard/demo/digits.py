@@ -25,7 +25,7 @@ The same classifier in PyTorch, Flax and Keras, from the same initial weights, w
 | layer | shape of the kernel | activation |
 |---|---|---|
 | conv1 | 3 x 3 x 1 x 16 | ReLU |
-| conv2 | 3 x 3 x 16 x 32 | ReLU, then 2 x 2 max pooling |
+| conv2 | 3 x 3 x 16 x 32 | ReLU, then 2 x 2 average pooling |
 | norm | 32 (layer norm over channels) | |
 | dense1 | 512 x 64 | ReLU |
 | dense2 | 64 x 10 | |
@@ -45,7 +45,7 @@ class Settings:
     steps: int
     every: int
     batch_size: int = 64
-    learning_rate: float = 0.05
+    learning_rate: float = 0.02
     momentum: float = 0.9
     seed: int = 0
 

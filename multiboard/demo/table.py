@@ -59,11 +59,11 @@ def comparison_table(runs: Mapping[str, RunData], seconds: Mapping[str, float], 
     table.add_column("last value", no_wrap=True)
     for name in runs:
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("largest difference (step)", justify="right")
+    table.add_column("largest difference (step)", justify="right", min_width=13)
     table.add_column(f"first step beyond {tolerance:g}", justify="right")
     for metric in METRICS:
         columns = {name: run.scalars[metric] for name, run in runs.items() if metric in run.scalars and len(run.scalars[metric])}
-        values = [f"{columns[name].value[-1]:.6f}" if name in columns else "-" for name in runs]
+        values = [f"{columns[name].value[-1]:.5f}" if name in columns else "-" for name in runs]
         table.add_row(metric, *values, *_describe(difference(columns, tolerance)))
     table.add_section()
     table.add_row("seconds", *(f"{seconds[name]:.1f}" for name in runs), "", "")

@@ -33,7 +33,7 @@ class Classifier(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Return the logits `[N, 10]` of images `[N, 8, 8, 1]`."""
         x = nnx.relu(self.conv1(x))
-        x = nnx.max_pool(nnx.relu(self.conv2(x)), (2, 2), strides=(2, 2))
+        x = nnx.avg_pool(nnx.relu(self.conv2(x)), (2, 2), strides=(2, 2))
         x = self.norm(x).reshape(x.shape[0], -1)
         return self.dense2(nnx.relu(self.dense1(x)))
 

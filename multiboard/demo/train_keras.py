@@ -24,7 +24,7 @@ def classifier() -> keras.Model:
         keras.Input((8, 8, 1)),
         layers.Conv2D(16, 3, padding="same", activation="relu", name="conv1"),
         layers.Conv2D(32, 3, padding="same", activation="relu", name="conv2"),
-        layers.MaxPooling2D(2),
+        layers.AveragePooling2D(2),
         layers.LayerNormalization(epsilon=1e-5, name="norm"),
         layers.Flatten(),
         layers.Dense(64, activation="relu", name="dense1"),

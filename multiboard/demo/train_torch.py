@@ -33,7 +33,7 @@ class Classifier(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the logits `[N, 10]` of images `[N, 1, 8, 8]`."""
         x = F.relu(self.conv1(x))
-        x = F.max_pool2d(F.relu(self.conv2(x)), 2)
+        x = F.avg_pool2d(F.relu(self.conv2(x)), 2)
         x = self.norm(x.permute(0, 2, 3, 1)).flatten(1)  # channels last, as the other frameworks flatten
         return self.dense2(F.relu(self.dense1(x)))  # type: ignore[no-any-return]
 
