@@ -1,0 +1,11 @@
+"""The Keras 3 adapter of multiboard, for the JAX, PyTorch and TensorFlow backends.
+
+    import multiboard.keras as mbk
+    model.fit(x, y, callbacks=[mbk.TensorBoard("runs/first", every=100)])
+
+The backend is the one that Keras has chosen; no other one is imported.
+"""
+
+from multiboard_keras.capture import TensorBoard
+
+__all__ = ["TensorBoard"]

@@ -1,0 +1,95 @@
+"""The device kernel of the bucket scheme in TensorFlow: runs eagerly, in a graph and under XLA.
+
+Only shapes decide the program, never the data, and no operation of it is refused by XLA or in deterministic mode.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import tensorflow as tf
+
+from multiboard import buckets
+from multiboard.values import MeasuredBatch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Tensor = Any
+
+_MASK: Final = buckets.KEYS - 1
+_NONFINITE_FIELD: Final = 255
+
+
+def measure(tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """Count the values of each tensor as `multiboard.buckets.measure` does, on the tensors' device.
+
+    Args:
+        tensors: any shapes; bool, integer, float or complex; an IndexedSlices counts as the dense tensor that it stands for.
+
+    Returns:
+        Bucket counts int32 `[T, 1024]`, special counts int32 `[T, 4]` and moments float32 `[T, 4]`.
+    """
+    if not tensors:
+        return tf.zeros((0, buckets.BUCKETS), tf.int32), tf.zeros((0, buckets.SPECIALS), tf.int32), tf.zeros((0, buckets.MOMENTS))
+    flat = [_to_float32(tf.reshape(tf.convert_to_tensor(tensor), [-1])) for tensor in tensors]
+    counts, specials = _fold(tf.stack([_count_keys(values) for values in flat]))
+    return counts, specials, tf.stack([_moments(values) for values in flat])
+
+
+begin = measure
+
+
+def pending(measured: tuple[Tensor, Tensor, Tensor]) -> _Pending:
+    """Return what brings the three arrays of `measure` to the host in the writer thread."""
+    return _Pending(measured)
+
+
+class _Pending:
+    """Eager tensors never change, so a reference to them is enough."""
+
+    def __init__(self, measured: tuple[Tensor, Tensor, Tensor]) -> None:
+        self._measured = measured
+
+    def fetch(self) -> MeasuredBatch:
+        return MeasuredBatch(*(array.numpy() for array in self._measured))
+
+
+def _to_float32(values: Tensor) -> Tensor:
+    if values.dtype.is_complex:
+        values = tf.abs(values)
+    if values.dtype == tf.float64:
+        too_large = tf.abs(values) > buckets.FLOAT32_MAX
+        clamped = tf.sign(values) * buckets.FLOAT32_MAX
+        values = tf.where(too_large & tf.math.is_finite(values), clamped, values)
+    return tf.cast(values, tf.float32)
+
+
+def _count_keys(values: Tensor) -> Tensor:
+    bits = tf.bitcast(values, tf.int32)
+    keys = tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, buckets.KEY_SHIFT), _MASK)
+    if tf.config.list_physical_devices("GPU"):  # DenseBincount on a GPU raises in deterministic mode
+        return tf.math.unsorted_segment_sum(tf.ones_like(keys), keys, buckets.KEYS)
+    return tf.raw_ops.DenseBincount(input=keys, size=buckets.KEYS, weights=tf.zeros([0], tf.int32))  # 16 times faster on a CPU
+
+
+def _fold(keys: Tensor) -> tuple[Tensor, Tensor]:
+    """Fold key counts `[T, 4096]` as `multiboard.buckets.fold_keys` does."""
+    cube = tf.reshape(keys, [-1, 2, 256, buckets.MANTISSAS])
+    first, end = buckets.FIRST_FIELD, buckets.END_FIELD
+    body = tf.reshape(cube[:, :, first:end], [-1, 2, buckets.SIDE])
+    below = tf.reduce_sum(cube[:, :, 1:first], axis=[2, 3])[..., None]
+    above = tf.reduce_sum(cube[:, :, end:_NONFINITE_FIELD], axis=[2, 3])[..., None]
+    body = tf.concat([body[..., :1] + below, body[..., 1:-1], body[..., -1:] + above], axis=-1)
+    zeros = tf.reduce_sum(cube[:, :, 0], axis=[1, 2])
+    nans = tf.reduce_sum(cube[:, :, _NONFINITE_FIELD, 1:], axis=[1, 2])
+    specials = [zeros, nans, cube[:, 0, _NONFINITE_FIELD, 0], cube[:, 1, _NONFINITE_FIELD, 0]]
+    return tf.reshape(body, [-1, buckets.BUCKETS]), tf.stack(specials, axis=1)
+
+
+def _moments(values: Tensor) -> Tensor:
+    finite = tf.math.is_finite(values)
+    filled = tf.where(finite, values, 0.0)
+    smallest = tf.reduce_min(tf.where(finite, values, float("inf")))
+    largest = tf.reduce_max(tf.where(finite, values, float("-inf")))
+    return tf.stack([tf.reduce_sum(filled), tf.reduce_sum(tf.square(filled)), smallest, largest])

@@ -1,0 +1,203 @@
+"""Fixtures of the Keras tests: run the folder once per backend, with KERAS_BACKEND=jax, torch or tensorflow."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import pytest
+
+import multiboard as mb
+import multiboard.keras as mbk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BATCH = 16
+SIZE = 56  # three batches and a half
+
+
+collect_ignore = [f"test_trace_{other}.py" for other in ("jax", "tensorflow") if other != keras.backend.backend()]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let Keras' own `Variable.numpy` pass: it lacks the `copy` keyword that NumPy 2 asks for."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compile_once(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Let JAX compile equal programs of different tests once."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A finished fit.
+
+    Attributes:
+        data: what was logged, None without the callback.
+        weights: before each update and after the last one.
+    """
+
+    model: keras.Model
+    history: dict[str, list[float]]
+    data: mb.RunData | None
+    weights: list[list[np.ndarray]]
+
+
+class Weights(keras.callbacks.Callback):
+    """Keeps the weights before each update."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: list[list[np.ndarray]] = []
+
+    def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
+        self._keep()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+        self._keep()
+
+    def _keep(self) -> None:
+        self.values.append([v.numpy().copy() for v in self.model.trainable_variables])
+
+
+def make_cnn(**compile_options: Any) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.Conv2D(4, 3, name="conv1"),
+            layers.BatchNormalization(name="norm"),
+            layers.ReLU(),
+            layers.Conv2D(4, 3, use_bias=False, name="conv2"),
+            layers.Flatten(),
+            layers.Dense(8, activation="relu", name="hidden"),
+            layers.Dense(10, name="logits"),
+        ]
+    )
+    options = {"optimizer": keras.optimizers.Adam(0.01), "metrics": ["accuracy"], **compile_options}
+    model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True), **options)
+    return model
+
+
+def make_dense(optimizer: Any = None, **compile_options: Any) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="fc")])
+    model.compile(optimizer or keras.optimizers.SGD(0.5), **{"loss": "mse", **compile_options})
+    return model
+
+
+@pytest.fixture
+def cnn() -> Callable[..., keras.Model]:
+    """The function that makes a compiled CNN with nine trainable tensors, always with the same weights."""
+    return make_cnn
+
+
+@pytest.fixture
+def dense() -> Callable[..., keras.Model]:
+    """The function that makes a compiled model of one layer, always with the same weights; SGD with learning rate 0.5."""
+    return make_dense
+
+
+@pytest.fixture(scope="session")
+def images() -> tuple[np.ndarray, np.ndarray]:
+    """Pictures float32 `[56, 8, 8, 1]` and labels `[56]`."""
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(SIZE, 8, 8, 1)).astype("float32"), rng.integers(0, 10, SIZE)
+
+
+@pytest.fixture(scope="session")
+def vectors() -> tuple[np.ndarray, np.ndarray]:
+    """Inputs float32 `[56, 4]` and targets float32 `[56, 3]`."""
+    rng = np.random.default_rng(1)
+    return rng.normal(size=(SIZE, 4)).astype("float32"), rng.normal(size=(SIZE, 3)).astype("float32")
+
+
+@pytest.fixture
+def fit(tmp_path: Path, vectors: tuple[np.ndarray, np.ndarray]) -> Callable[..., mb.RunData]:
+    """Train a model of `dense`, or another one on given data, with the callback, and return what was logged."""
+
+    def run(model: keras.Model, *data: Any, callback: dict[str, Any], **options: Any) -> mb.RunData:
+        options = {"batch_size": BATCH, "verbose": 0, "shuffle": False, **options}
+        model.fit(*(data or vectors), callbacks=[mbk.TensorBoard(tmp_path, **callback)], **options)
+        return mb.read(tmp_path)["."]
+
+    return run
+
+
+def fit_cnn(images: tuple[np.ndarray, np.ndarray], callbacks: list[Any]) -> Fit:
+    model, weights = make_cnn(), Weights()
+    x, y = images
+    data = {"validation_data": (x[:20], y[:20]), "shuffle": False}
+    history = model.fit(x, y, batch_size=BATCH, epochs=2, verbose=0, callbacks=[weights, *callbacks], **data)
+    return Fit(model, history.history, None, weights.values)
+
+
+@pytest.fixture(scope="session")
+def plain_fit(images: tuple[np.ndarray, np.ndarray]) -> Fit:
+    """Two epochs of the CNN without the callback: eight updates."""
+    return fit_cnn(images, [])
+
+
+@pytest.fixture(scope="session")
+def logged_fit(images: tuple[np.ndarray, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Fit:
+    """The same fit with metrics of every batch and a capture at every third step."""
+    log_dir = tmp_path_factory.mktemp("logged")
+    fit = fit_cnn(images, [mbk.TensorBoard(log_dir, every=3, update_freq="batch", config={"rate": 0.01})])
+    return Fit(fit.model, fit.history, mb.read(log_dir)["."], fit.weights)
+
+
+@pytest.fixture
+def to_tensor() -> Callable[[Any], Any]:
+    """The function that brings a bucket case to the device, in the backend's own type."""
+    backend = keras.backend.backend()
+    if backend == "torch":
+        import torch
+
+        def convert(case: Any) -> Any:
+            tensor = torch.from_numpy(case.array.view(np.int16) if case.dtype == "bfloat16" else case.array)
+            return tensor.view(torch.bfloat16) if case.dtype == "bfloat16" else tensor
+
+        return convert
+    import ml_dtypes
+
+    def convert_array(case: Any) -> Any:
+        array = case.array.view(ml_dtypes.bfloat16) if case.dtype == "bfloat16" else case.array
+        if backend == "jax":
+            import jax.numpy as jnp
+
+            return jnp.asarray(array)
+        import tensorflow as tf
+
+        return tf.constant(array)
+
+    return convert_array
+
+
+@pytest.fixture
+def all_dtypes() -> Callable[[], contextlib.AbstractContextManager[Any]]:
+    """The function that makes a context in which the backend has float64."""
+    if keras.backend.backend() != "jax":
+        return contextlib.nullcontext
+    import jax
+
+    return lambda: jax.enable_x64(True)
+
+
+@pytest.fixture
+def keras_schedule() -> keras.optimizers.Optimizer:
+    """SGD whose learning rate at update n is 0.5 * 0.9**n."""
+    return keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.5, 1, 0.9))

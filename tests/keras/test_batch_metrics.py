@@ -1,0 +1,129 @@
+"""Metrics of a batch are of that batch alone."""
+
+import keras
+import numpy as np
+import pytest
+
+BATCH = 16
+
+
+def squared_errors(model, x, y, weight=1.0):
+    kernel, bias = model.get_weights()
+    errors = weight * np.square(x.astype(np.float64) @ kernel + bias - y).mean(axis=1)
+    return [errors[start : start + BATCH].mean() for start in range(0, len(x), BATCH)]
+
+
+@pytest.fixture
+def frozen(dense):
+    """A model that trains with a learning rate of 0, so that every batch meets the same weights."""
+    return lambda **options: dense(keras.optimizers.SGD(0.0), **options)
+
+
+def test_the_loss_is_that_of_the_batch(fit, frozen, vectors):
+    data = fit(model := frozen(), callback={"update_freq": "batch"})
+    np.testing.assert_allclose(data.scalars["train/loss"].value, squared_errors(model, *vectors), rtol=1e-6)
+
+
+def test_the_same_loss_is_logged_at_captured_steps(fit, frozen, vectors):
+    data = fit(model := frozen(), callback={"update_freq": "batch", "every": 2})
+    np.testing.assert_allclose(data.scalars["train/loss"].value, squared_errors(model, *vectors), rtol=1e-6)
+
+
+def test_losses_follow_the_weights_of_each_step(logged_fit, images, cnn):
+    x, y = images
+    model = cnn()
+    model.layers[1].trainable = True
+    for step in (0, 5):
+        for variable, value in zip(model.trainable_variables, logged_fit.weights[step], strict=True):
+            variable.assign(value)
+        batch = slice(step % 4 * BATCH, step % 4 * BATCH + BATCH)
+        logits = keras.ops.convert_to_numpy(model(x[batch], training=True)).astype(np.float64)
+        chosen = logits[np.arange(len(logits)), y[batch]]
+        loss = (np.log(np.exp(logits).sum(axis=1)) - chosen).mean()
+        np.testing.assert_allclose(logged_fit.data.scalars["train/loss"].value[step], loss, rtol=1e-5)
+        accuracy = (logits.argmax(axis=1) == y[batch]).mean()
+        np.testing.assert_allclose(logged_fit.data.scalars["train/accuracy"].value[step], accuracy, rtol=1e-6)
+
+
+def test_an_integer_logs_every_third_batch(fit, frozen, vectors):
+    data = fit(model := frozen(), callback={"update_freq": 3}, epochs=2)
+    assert data.scalars["train/loss"].step.tolist() == [0, 3, 6]
+    np.testing.assert_allclose(data.scalars["train/loss"].value, np.array(squared_errors(model, *vectors))[[0, 3, 2]], rtol=1e-6)
+
+
+def test_epoch_logs_the_means_of_keras_at_the_last_update(fit, dense, vectors):
+    history = {}
+
+    class Logs(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            history[epoch] = logs["loss"]
+
+    model = dense()
+    model.fit(*vectors, batch_size=BATCH, epochs=2, shuffle=False, verbose=0, callbacks=[Logs()])
+    data = fit(dense(), epochs=2, callback={"update_freq": "epoch"})
+    assert data.scalars["train/loss"].step.tolist() == [3, 7]
+    np.testing.assert_allclose(data.scalars["train/loss"].value, list(history.values()), rtol=1e-6)
+
+
+def test_sample_weights_count(fit, frozen, vectors):
+    weight = np.linspace(0, 2, len(vectors[0])).astype("float32")
+    data = fit(model := frozen(), sample_weight=weight, callback={"update_freq": "batch"})
+    np.testing.assert_allclose(data.scalars["train/loss"].value, squared_errors(model, *vectors, weight), rtol=1e-6)
+
+
+def test_class_weights_count(fit, images):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax", name="fc")]
+    )
+    model.compile(keras.optimizers.SGD(0.0), loss="sparse_categorical_crossentropy")
+    x, y = images
+    chosen = model.predict(x, verbose=0).astype(np.float64)[np.arange(len(y)), y]
+    losses = np.where(y == 3, 5.0, 1.0) * -np.log(chosen)
+    data = fit(model, x, y, class_weight={k: 5.0 if k == 3 else 1.0 for k in range(10)}, callback={"update_freq": "batch"})
+    expected = [losses[start : start + BATCH].mean() for start in range(0, len(y), BATCH)]
+    np.testing.assert_allclose(data.scalars["train/loss"].value, expected, rtol=1e-5)
+
+
+def test_every_output_has_its_losses_and_metrics_under_the_names_of_keras(fit, vectors):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((4,))
+    outputs = [keras.layers.Dense(3, name=name)(inputs) for name in ("left", "right")]
+    model = keras.Model(inputs, outputs)
+    model.compile(keras.optimizers.SGD(0.0), loss=["mse", "mae"], metrics=[["mae"], ["mse"]])
+    x, y = vectors
+    data = fit(model, x, [y, y], callback={"update_freq": "batch"})
+    errors = [np.asarray(prediction, np.float64) - y for prediction in model.predict(x, verbose=0)]
+    squares, sizes = [np.square(error).mean(axis=1) for error in errors], [np.abs(error).mean(axis=1) for error in errors]
+    expected = {
+        "train/left_loss": squares[0],
+        "train/right_loss": sizes[1],
+        "train/left_mae": sizes[0],
+        "train/right_mse": squares[1],
+        "train/loss": squares[0] + sizes[1],
+    }
+    assert {tag for tag in data.scalars if tag.startswith("train/")} == {*expected, "train/epoch", "train/learning_rate"}
+    for tag, values in expected.items():
+        means = [values[start : start + BATCH].mean() for start in range(0, len(x), BATCH)]
+        np.testing.assert_allclose(data.scalars[tag].value, means, rtol=1e-5, err_msg=tag)
+
+
+def test_a_metric_of_the_users_own_counts_per_batch(fit, vectors):
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.fc = keras.layers.Dense(3, name="fc")
+            self.largest = keras.metrics.Mean(name="largest")
+
+        def call(self, x):
+            return self.fc(x)
+
+        def compute_metrics(self, x, y, y_pred, sample_weight=None):
+            self.largest.update_state(keras.ops.max(y))
+            return super().compute_metrics(x, y, y_pred, sample_weight)
+
+    model = Own()
+    model.compile(keras.optimizers.SGD(0.1), loss="mse")
+    data = fit(model, callback={"update_freq": "batch"})
+    expected = [vectors[1][start : start + BATCH].max() for start in range(0, 56, BATCH)]
+    np.testing.assert_allclose(data.scalars["train/largest"].value, expected, rtol=1e-6)
