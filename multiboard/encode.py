@@ -95,8 +95,13 @@ def _summary_value(tag: str, metadata: bytes, tensor: bytes) -> bytes:
     return _message(1, _message(1, tag.encode()), metadata, tensor)
 
 
-class _ScalarsTemplate:
-    """The bytes of one set of tags, ready but for the numbers: one `struct` call packs a whole event."""
+class ScalarsTemplate:
+    """The bytes of one set of tags, ready but for the numbers: one `struct` call packs a whole event.
+
+    Args:
+        tags: in the order of the numbers.
+        new: those of them that come with metadata.
+    """
 
     def __init__(self, tags: tuple[str, ...], new: Sequence[str]) -> None:
         metadata = _metadata("scalars", SCALAR)
@@ -105,11 +110,27 @@ class _ScalarsTemplate:
             for tag in tags
         ]
         self._pack = struct.Struct("<" + "".join(f"{len(part)}sf" for part in fixed)).pack
+        self._fixed = fixed
         self._arguments: list[bytes | float] = [b""] * (2 * len(tags))
         self._arguments[::2] = fixed
         self._summary = _tagged(5, _BYTES, varint(sum(len(part) + 4 for part in fixed)))
 
+    def fixed_width_event(self, step_width: int) -> tuple[bytes, list[int]]:
+        """Return an event of zeros whose step takes `step_width` bytes, and the offsets of its numbers."""
+        parts = [b"\x09", bytes(8), b"\x10", bytes(step_width), self._summary]
+        offsets = []
+        for fixed in self._fixed:
+            parts.append(fixed)
+            offsets.append(sum(map(len, parts)))
+            parts.append(bytes(4))
+        return b"".join(parts), offsets
+
     def event(self, values: Sequence[float], step: int, wall_time: float) -> bytes:
+        """Return the event of one step.
+
+        Raises:
+            OverflowError: a number is beyond float32.
+        """
         self._arguments[1::2] = values
         return b"".join((b"\x09", _DOUBLE.pack(wall_time), b"\x10", varint(step), self._summary, self._pack(*self._arguments)))
 
@@ -130,7 +151,7 @@ class Encoder:
 
     def __init__(self) -> None:
         self._described: set[str] = set()
-        self._templates: dict[tuple[str, ...], _ScalarsTemplate] = {}
+        self._templates: dict[tuple[str, ...], ScalarsTemplate] = {}
 
     def scalars(self, value: Scalars) -> bytes:
         """Encode numbers of one step as one event: DT_FLOAT tensors of rank 0, all that TensorBoard's data server reads.
@@ -146,13 +167,17 @@ class Encoder:
         self._described.update(value.tags)
         return event
 
-    def _new_template(self, tags: tuple[str, ...]) -> _ScalarsTemplate:
+    def described_template(self, tags: tuple[str, ...]) -> ScalarsTemplate | None:
+        """Return the template of tags whose metadata is in the file already, else None."""
+        return self._templates.get(tags) or (self._new_template(tags) if self._described.issuperset(tags) else None)
+
+    def _new_template(self, tags: tuple[str, ...]) -> ScalarsTemplate:
         new = [tag for tag in tags if tag not in self._described]
         if new:
-            return _ScalarsTemplate(tags, new)
+            return ScalarsTemplate(tags, new)
         if len(self._templates) >= _TEMPLATES:
             self._templates.clear()
-        template = self._templates[tags] = _ScalarsTemplate(tags, ())
+        template = self._templates[tags] = ScalarsTemplate(tags, ())
         return template
 
     def histogram(self, value: Histogram) -> bytes:

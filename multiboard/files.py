@@ -43,18 +43,24 @@ class EventFile:
 
     Args:
         log_dir: the run directory; created if missing.
+        first_step: the file starts again at this step, and the Python reader of TensorBoard drops what earlier files hold from
+            there on; None continues behind them.
+        suffix: goes to the end of the file name.
 
     Raises:
         LogDirError: the directory or the file cannot be created.
     """
 
-    def __init__(self, log_dir: Path) -> None:
+    def __init__(self, log_dir: Path, first_step: int | None = None, suffix: str = "") -> None:
         now = time.time()
         try:
             log_dir.mkdir(parents=True, exist_ok=True)
-            self.path, self._descriptor = _create(log_dir, int(now))
+            if first_step is None and not any(map(is_event_file, log_dir.iterdir())):
+                first_step = 0
+            self.path, self._descriptor = _create(log_dir, int(now), suffix)
             self._size = 0
-            self.append(frame(file_version(now)) + frame(session_start(now, 0)))
+            start = b"" if first_step is None else frame(session_start(now, first_step))
+            self.append(frame(file_version(now)) + start)
         except OSError as error:
             raise LogDirError(os.fspath(log_dir), error.strerror or str(error)) from error
 
@@ -87,9 +93,9 @@ class EventFile:
             os.close(descriptor)
 
 
-def _create(log_dir: Path, seconds: int) -> tuple[Path, int]:
+def _create(log_dir: Path, seconds: int, suffix: str) -> tuple[Path, int]:
     for sequence in range(_COLLISIONS):
-        path = log_dir / event_file_name(seconds, sequence)
+        path = log_dir / f"{event_file_name(seconds, sequence)}{suffix}"
         try:
             return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o666)
         except FileExistsError:

@@ -7,10 +7,11 @@ counted and said once, and the training goes on: a wrong tag in an evaluation af
 from __future__ import annotations
 
 import operator
+from time import time
 from typing import TYPE_CHECKING, Final
 
 from multiboard.arrays import framework_of
-from multiboard.errors import ClosedRunError, MultiboardError, StepError
+from multiboard.errors import ArgumentError, ClosedRunError, MultiboardError, StepError
 from multiboard.tags import TagKinds
 
 if TYPE_CHECKING:
@@ -70,6 +71,14 @@ class Intake:
             return operator.index(step)  # type: ignore[arg-type]
         except Exception as error:
             raise StepError(step) from error
+
+    def moment(self, wall_time: object) -> float:
+        """Return a stated wall time in seconds since the epoch; one that is no number is refused, and now is used instead."""
+        try:
+            return float(wall_time)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            self.refuse(ArgumentError("wall_time", wall_time, "pass seconds since the epoch, e.g. time.time()"), None)
+            return time()
 
     def claim(self, tag: object, kind: str) -> None:
         """Register the kind of a tag.

@@ -12,14 +12,14 @@ import os
 import threading
 import weakref
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from multiboard.reports import WRITER_THREAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from multiboard.protocols import Sink
+    from multiboard.protocols import Logged, Sink
     from multiboard.reports import Reports
     from multiboard.values import Value
 
@@ -37,21 +37,25 @@ class Pipeline:
     """
 
     def __init__(self, reports: Reports) -> None:
-        self._queue: deque[tuple[Sink, Value] | threading.Event] = deque()
-        self.put = self._queue.append
-        """Append one `(sink, value)` pair: atomic, never waits, from any thread."""
         self._reports = reports
-        self._sinks: list[Sink] = []
+        self._lanes: list[tuple[deque[Value | Logged], Sink]] = []
+        self._requests: deque[threading.Event] = deque()
         self._wake = threading.Event()
         self._stopping = False
-        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=WRITER_THREAD, daemon=True)
         self._thread.start()
         _OPEN.add(self)
 
-    def add_sink(self, sink: Sink) -> None:
-        """Register a sink, so that it is flushed and closed with the pipeline."""
-        self._sinks.append(sink)
+    def add_sink(self, sink: Sink) -> Callable[[Value | Logged], None]:
+        """Register a sink, to be flushed and closed with the pipeline.
+
+        Returns:
+            A function that enqueues for this sink a value, or the plain numbers of one call as a bare tuple: atomic, never
+            waits, from any thread.
+        """
+        queue: deque[Value | Logged] = deque()
+        self._lanes.append((queue, sink))
+        return queue.append
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until all values put before this call are in their files.
@@ -63,7 +67,7 @@ class Pipeline:
             Whether the writer got there in time.
         """
         done = threading.Event()
-        self._queue.append(done)
+        self._requests.append(done)
         self._wake.set()
         while not done.wait(0.5 if timeout is None else min(timeout, 0.5)):
             if timeout is not None and (timeout := timeout - 0.5) <= 0:
@@ -94,26 +98,36 @@ class Pipeline:
                 self._drain()
         finally:
             self._drain()
-            for sink in self._sinks:
+            for _, sink in self._lanes:
                 self._guarded(sink.close)
             _OPEN.discard(self)
 
     def _drain(self) -> None:
-        while True:
-            try:
-                item = self._queue.popleft()
-            except IndexError:
-                break
-            if isinstance(item, threading.Event):
-                self._flush_sinks()
-                item.set()
-            else:
-                self._accept(*item)
-        self._flush_sinks()
-
-    def _flush_sinks(self) -> None:
-        for sink in tuple(self._sinks):
+        requests = [self._requests.popleft() for _ in range(len(self._requests))]
+        lanes = tuple(self._lanes)
+        for queue, sink in lanes:
+            self._empty(queue, sink)
+        for _, sink in lanes:
             self._guarded(sink.flush)
+        for done in requests:
+            done.set()
+
+    def _empty(self, queue: deque[Value | Logged], sink: Sink) -> None:
+        """Hand over what is in a queue now; bare tuples in batches between the other values."""
+        logged: list[Logged] = []
+        for _ in range(len(queue)):
+            item = queue.popleft()
+            if type(item) is tuple:
+                logged.append(item)
+            else:
+                self._hand_over(logged, sink)
+                logged = []
+                self._accept(sink, cast("Value", item))
+        self._hand_over(logged, sink)
+
+    def _hand_over(self, logged: list[Logged], sink: Sink) -> None:
+        if logged:
+            self._guarded(lambda: sink.accept_scalars(logged))
 
     def _accept(self, sink: Sink, value: Value) -> None:
         try:
@@ -130,8 +144,8 @@ class Pipeline:
 
     def abandon(self) -> None:
         """Drop everything without writing: called in a forked child, which has no writer thread."""
-        self._queue.clear()
-        for sink in self._sinks:
+        for queue, sink in self._lanes:
+            queue.clear()
             with contextlib.suppress(OSError):
                 sink.abandon()
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from multiboard.values import Value
+
+Logged: TypeAlias = tuple[tuple[str, ...], tuple[float, ...], int, float]
+"""Tags, Python numbers, step and wall time of one call: what most calls are, without the cost of a record."""
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -28,6 +33,10 @@ class Sink(Protocol):
 
     def accept(self, value: Value) -> None:
         """Take one value. Raises only for the value itself, never because of the disk."""
+        ...
+
+    def accept_scalars(self, logged: Sequence[Logged]) -> None:
+        """Take plain numbers of many calls: tags, numbers, step and wall time of each. Raises nothing."""
         ...
 
     def flush(self) -> None:

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import google_crc32c
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    import numpy.typing as npt
 
 _HEADER: Final = struct.Struct("<QI")
 _LENGTH: Final = struct.Struct("<Q")
@@ -21,7 +24,8 @@ _CRC: Final = struct.Struct("<I")
 OVERHEAD: Final = 16
 """Bytes that the frame adds to a payload."""
 
-_crc32c: Callable[[bytes], int] = google_crc32c.value
+crc32c: Callable[[bytes], int] = google_crc32c.value
+"""CRC-32C of bytes, not masked."""
 
 
 def masked_crc(data: bytes) -> int:
@@ -30,14 +34,24 @@ def masked_crc(data: bytes) -> int:
     >>> hex(masked_crc(b""))
     '0xa282ead8'
     """
-    crc = _crc32c(data)
+    crc = crc32c(data)
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def mask_crcs(crcs: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    """Return the masked values of many checksums, uint32 `[n]`."""
+    return ((crcs >> np.uint32(15)) | (crcs << np.uint32(17))) + np.uint32(0xA282EAD8)
+
+
+def frame_header(length: int) -> bytes:
+    """Return the 12 bytes in front of a payload of this length."""
+    packed = _LENGTH.pack(length)
+    return packed + _CRC.pack(masked_crc(packed))
 
 
 def frame(payload: bytes) -> bytes:
     """Return the payload as one framed record."""
-    length = _LENGTH.pack(len(payload))
-    return b"".join((length, _CRC.pack(masked_crc(length)), payload, _CRC.pack(masked_crc(payload))))
+    return b"".join((frame_header(len(payload)), payload, _CRC.pack(masked_crc(payload))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,13 +17,14 @@ from multiboard.intake import STEP_MAX, STEP_MIN, Intake
 from multiboard.pipeline import Pipeline
 from multiboard.reports import Reports
 from multiboard.sink import EventSink
-from multiboard.values import PLAIN, Capture, Histogram, HParams, Image, Scalars, SessionEnd, Text
+from multiboard.values import PLAIN, Capture, Histogram, HParams, Image, Raw, Scalars, SessionEnd, Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
     from multiboard.buckets import Statistics
+    from multiboard.protocols import Sink
     from multiboard.values import Foreign
 
 _KNOWN_SETS: Final = 4096
@@ -40,6 +41,7 @@ class Run:
         log_dir: the run directory; created if missing.
         config: hyper-parameters, may be nested; shown in the HParams tab and as columns in Time Series.
         on_error: called with cause and message for everything that was counted instead of raised.
+        open_sink: opens the place where the values of a directory go; by default a new event file in it.
 
     Raises:
         LogDirError: the directory cannot be written.
@@ -57,20 +59,21 @@ class Run:
         *,
         config: Mapping[str, Any] | None = None,
         on_error: Callable[[str, str], None] | None = None,
+        open_sink: Callable[[Path, Reports], Sink] = EventSink,
     ) -> None:
         reports = Reports(on_error)
-        sink = EventSink(Path(log_dir), reports)
+        sink = open_sink(Path(log_dir), reports)
+        self._open_sink = open_sink
         self._attach(Path(log_dir), Pipeline(reports), sink, reports)
         self._finalizer = weakref.finalize(self, Pipeline.stop_soon, self._pipeline)
         self._finalizer.atexit = False  # the pipeline closes itself at the end of the process, and waits for its writer
         if config is not None:
             self.hparams(config)
 
-    def _attach(self, log_dir: Path, pipeline: Pipeline, sink: EventSink, reports: Reports) -> None:
+    def _attach(self, log_dir: Path, pipeline: Pipeline, sink: Sink, reports: Reports) -> None:
         self.log_dir = os.fspath(log_dir)
-        self._pipeline, self._sink, self._reports = pipeline, sink, reports
-        self._put = pipeline.put
-        pipeline.add_sink(sink)
+        self._pipeline, self._reports = pipeline, reports
+        self._put = pipeline.add_sink(sink)
         self._intake = Intake(self.log_dir, reports)
         self._known: set[tuple[str, ...]] = set()
         self._captured: set[tuple[str, ...]] = set()
@@ -81,35 +84,37 @@ class Run:
 
     # ------------------------------------------------------------------ scalars
 
-    def log(self, metrics: Mapping[str, Foreign], step: int) -> None:
+    def log(self, metrics: Mapping[str, Foreign], step: int, *, wall_time: float | None = None) -> None:
         """Log several scalars of one step; they share an event.
 
         Args:
             metrics: by tag: Python or NumPy numbers, or 0-d tensors of PyTorch, JAX, TensorFlow or Keras. Tensors on a device
                 are read later by the writer thread: this call never waits for them. Written as float32.
             step: number of optimizer steps taken before this one, 64-bit.
+            wall_time: when it was measured, seconds since the epoch; None is now.
         """
-        now = time()
+        now = time() if wall_time is None else self._intake.moment(wall_time)
         try:
             tags, values = tuple(metrics), tuple(metrics.values())
             # One set look-up for all tags and one C loop over all types: this is the path of every training step.
             if tags in self._known and type(step) is int and STEP_MIN <= step <= STEP_MAX and PLAIN.issuperset(map(type, values)):
                 self._intake.last_step = step
-                self._put((self._sink, Scalars(tags, values, step, now)))
+                self._put((tags, values, step, now))
                 return
         except (AttributeError, TypeError):
             pass  # not a mapping, or a tag that cannot be hashed: the checks below say it
         self._log_checked(metrics, step, now)
 
-    def scalar(self, tag: str, value: Foreign, step: int) -> None:
+    def scalar(self, tag: str, value: Foreign, step: int, *, wall_time: float | None = None) -> None:
         """Log one scalar.
 
         Args:
             tag: e.g. 'train/loss'.
             value: as in `log`.
             step: as in `log`.
+            wall_time: as in `log`.
         """
-        now = time()
+        now = time() if wall_time is None else self._intake.moment(wall_time)
         tags = (tag,)
         try:
             known = tags in self._known
@@ -118,7 +123,7 @@ class Run:
             return
         if known and type(value) in PLAIN and type(step) is int and STEP_MIN <= step <= STEP_MAX:
             self._intake.last_step = step
-            self._put((self._sink, Scalars(tags, (value,), step, now)))
+            self._put((tags, (value,), step, now))
         else:
             self._log_checked({tag: value}, step, now)
 
@@ -141,7 +146,9 @@ class Run:
 
     # ------------------------------------------------------------------ other kinds
 
-    def histogram(self, tag: str, values: Foreign | Statistics, step: int, *, description: str = "") -> None:
+    def histogram(
+        self, tag: str, values: Foreign | Statistics, step: int, *, description: str = "", wall_time: float | None = None
+    ) -> None:
         """Log the distribution of an array of any shape; NaN and infinities are counted apart.
 
         Args:
@@ -149,10 +156,22 @@ class Run:
             values: NumPy, PyTorch, JAX, TensorFlow, Keras or nested lists; or finished `Statistics`.
             step: as in `log`.
             description: markdown, shown with the card; the first one of a tag counts.
+            wall_time: as in `log`.
         """
-        self._log_value(tag, "histogram", step, lambda n, now: Histogram(tag, _take_values(tag, values), n, now, description))
+        self._log_value(
+            tag, "histogram", step, wall_time, lambda n, now: Histogram(tag, _take_values(tag, values), n, now, description)
+        )
 
-    def image(self, tag: str, pixels: Foreign, step: int, *, dataformats: str | None = None, description: str = "") -> None:
+    def image(
+        self,
+        tag: str,
+        pixels: Foreign,
+        step: int,
+        *,
+        dataformats: str | None = None,
+        description: str = "",
+        wall_time: float | None = None,
+    ) -> None:
         """Log one picture or a batch of pictures.
 
         Args:
@@ -162,10 +181,11 @@ class Run:
             dataformats: the axes, one of HW, HWC, CHW, NHW, NHWC, NCHW. By default inferred: two axes are HW; an axis of 1 to 4
                 at the end is C, else one in front of the image axes; a remaining first axis is N.
             description: markdown, shown with the card; the first one of a tag counts.
+            wall_time: as in `log`.
         """
-        self._log_value(tag, "image", step, lambda n, now: _image(tag, pixels, dataformats, n, now, description))
+        self._log_value(tag, "image", step, wall_time, lambda n, now: _image(tag, pixels, dataformats, n, now, description))
 
-    def text(self, tag: str, text: str, step: int, *, description: str = "") -> None:
+    def text(self, tag: str, text: str, step: int, *, description: str = "", wall_time: float | None = None) -> None:
         """Log a markdown text.
 
         Args:
@@ -173,8 +193,9 @@ class Run:
             text: markdown; HTML in it is escaped by TensorBoard.
             step: as in `log`.
             description: markdown, shown with the card; the first one of a tag counts.
+            wall_time: as in `log`.
         """
-        self._log_value(tag, "text", step, lambda n, now: Text(tag, _check_text(tag, text), n, now, description))
+        self._log_value(tag, "text", step, wall_time, lambda n, now: Text(tag, _check_text(tag, text), n, now, description))
 
     def hparams(self, config: Mapping[str, Any]) -> None:
         """Record the hyper-parameters of this run, once: TensorBoard reads one set per run.
@@ -191,7 +212,7 @@ class Run:
         if self._has_hparams:
             raise ValueKindError("hparams", config, "this run has its hyper-parameters already; pass all of them at once.")
         self._has_hparams = True
-        self._put((self._sink, HParams(flatten(config), time())))
+        self._put(HParams(flatten(config), time()))
 
     # ------------------------------------------------------------------ life
 
@@ -217,7 +238,7 @@ class Run:
         for child in self._children:
             child.close(success=success)
         if self._has_hparams:
-            self._put((self._sink, SessionEnd(success, time())))
+            self._put(SessionEnd(success, time()))
         self._refuse_all()
         if self._parent is None:
             self._pipeline.close()
@@ -243,7 +264,8 @@ class Run:
         self._intake.check_open()
         child = object.__new__(Run)
         path = Path(self.log_dir, name)
-        child._attach(path, self._pipeline, EventSink(path, self._reports), self._reports)
+        child._open_sink = self._open_sink
+        child._attach(path, self._pipeline, self._open_sink(path, self._reports), self._reports)
         child._parent = self
         self._children.append(child)
         return child
@@ -273,14 +295,25 @@ class Run:
             self._captured.add(capture.tags)
         self._enqueue(capture)
 
+    def raw(self, event: bytes, step: int) -> None:
+        """Write a finished Event message of another writer as it is; its tags are not checked against those of this run.
+
+        Args:
+            event: serialised, with its own step and wall time.
+            step: the same step once more.
+        """
+        self._intake.attempt(lambda: self._enqueue(Raw(event, self._intake.step(step))), step)
+
     def report(self, cause: str, message: str) -> None:
         """Count something that went wrong and warn of it once per cause; raises nothing."""
         self._reports.add(cause, message)
 
     # ------------------------------------------------------------------ inside
 
-    def _log_value(self, tag: str, kind: str, step: object, build: Callable[[int, float], Histogram | Image | Text]) -> None:
-        now = time()
+    def _log_value(
+        self, tag: str, kind: str, step: object, wall_time: float | None, build: Callable[[int, float], Histogram | Image | Text]
+    ) -> None:
+        now = time() if wall_time is None else self._intake.moment(wall_time)
 
         def accept() -> None:
             number = self._intake.step(step)
@@ -289,9 +322,9 @@ class Run:
 
         self._intake.attempt(accept, step)
 
-    def _enqueue(self, value: Scalars | Histogram | Image | Text | Capture) -> None:
+    def _enqueue(self, value: Scalars | Histogram | Image | Text | Raw | Capture) -> None:
         self._intake.accepted(value.step)
-        self._put((self._sink, value))
+        self._put(value)
 
     def _refuse_all(self) -> None:
         self._intake.closed = True

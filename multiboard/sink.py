@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from multiboard import tags
@@ -12,12 +13,14 @@ from multiboard.captures import expand
 from multiboard.encode import Encoder, float32
 from multiboard.files import EventFile
 from multiboard.records import frame
-from multiboard.values import PLAIN, Capture, Histogram, HParams, Image, Scalars, SessionEnd, Text
+from multiboard.scalar_events import SMALLEST_TABLE, fill_table
+from multiboard.values import PLAIN, Capture, Histogram, HParams, Image, Raw, Scalars, SessionEnd, Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from multiboard.protocols import Logged
     from multiboard.reports import Reports
     from multiboard.values import Value
 
@@ -32,13 +35,14 @@ class EventSink:
     Args:
         log_dir: the run directory.
         reports: receives everything that could not be written.
+        first_step, suffix: of the event file.
 
     Raises:
         LogDirError: the directory cannot be written.
     """
 
-    def __init__(self, log_dir: Path, reports: Reports) -> None:
-        self._file = EventFile(log_dir)
+    def __init__(self, log_dir: Path, reports: Reports, *, first_step: int | None = None, suffix: str = "") -> None:
+        self._file = EventFile(log_dir, first_step, suffix)
         self._encoder = Encoder()
         self._reports = reports
         self._frames: deque[bytes] = deque()
@@ -51,6 +55,7 @@ class EventSink:
             Text: encoder.text,
             HParams: encoder.hparams,
             SessionEnd: encoder.session_end,
+            Raw: attrgetter("event"),
         }
 
     def accept(self, value: Value) -> None:
@@ -79,6 +84,28 @@ class EventSink:
             value = self._with_nonfinite_counts(value)
         if value.tags:
             self._add(self._encode_scalars(value))
+
+    def accept_scalars(self, logged: Sequence[Logged]) -> None:
+        """Encode plain numbers of many calls: those with the same tags together, in the order of their calls."""
+        groups: defaultdict[tuple[str, ...], list[Logged]] = defaultdict(list)
+        for record in logged:
+            groups[record[0]].append(record)
+        for tags_of_group, records in groups.items():
+            if len(records) >= SMALLEST_TABLE and self._accept_table(tags_of_group, records):
+                continue
+            for record in records:
+                self._accept_scalars(Scalars(*record))
+
+    def _accept_table(self, tags_of_group: tuple[str, ...], records: list[Logged]) -> bool:
+        """Encode records that share their tags with one table; tell whether that could be done."""
+        template = self._encoder.described_template(tags_of_group)
+        if template is None:  # the metadata goes with the first event
+            self._accept_scalars(Scalars(*records.pop(0)))
+            template = self._encoder.described_template(tags_of_group)
+        framed = template and fill_table(template, records)
+        if framed:
+            self._add_framed(framed)
+        return bool(framed)
 
     def _encode_scalars(self, value: Scalars) -> bytes:
         try:
@@ -122,7 +149,9 @@ class EventSink:
         return value._replace(tags=(*value.tags, *map(tags.nonfinite, bad)), values=(*value.values, *counts))
 
     def _add(self, event: bytes) -> None:
-        framed = frame(event)
+        self._add_framed(frame(event))
+
+    def _add_framed(self, framed: bytes) -> None:
         self._frames.append(framed)
         self._pending_bytes += len(framed)
         if self._pending_bytes >= _WRITE_BYTES:

@@ -98,6 +98,20 @@ class SessionEnd:
     wall_time: float
 
 
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """One finished Event message of another writer, written as it is.
+
+    Attributes:
+        event: the serialised message (tensorflow/tensorboard event.proto), with its own step and wall time.
+        step: the same step once more.
+    """
+
+    kind: ClassVar[str] = "raw"
+    event: bytes
+    step: int
+
+
 class MeasuredBatch(NamedTuple):
     """Statistics of T tensors as a device kernel returns them, fetched to the host.
 
@@ -133,4 +147,4 @@ class Capture:
     descriptions: Mapping[str, str] = field(default_factory=dict)
 
 
-Value: TypeAlias = Scalars | Histogram | Image | Text | HParams | SessionEnd | Capture
+Value: TypeAlias = Scalars | Histogram | Image | Text | HParams | SessionEnd | Raw | Capture

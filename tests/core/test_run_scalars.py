@@ -40,6 +40,36 @@ def test_a_tag_of_any_form_survives(written, tag):
     assert list(written(lambda run: run.scalar(tag, 1.0, 0)).scalars) == [tag]
 
 
+@pytest.mark.parametrize("step", [0, 127, 128, 2**34, 2**35 - 1, 2**35, -1, 2**62])
+def test_many_calls_with_the_same_tags_are_written_in_their_order(written, step):
+    """As a table of bytes where that is possible, one after the other where it is not."""
+
+    def actions(run):
+        for i in range(200):
+            run.log({"a": float(i), "b": -1e-30 * i}, step - i % 7)
+            run.scalar("c", i, step)
+
+    data = written(actions)
+    np.testing.assert_array_equal(data.scalars["a"].step, [step - i % 7 for i in range(200)])
+    np.testing.assert_array_equal(data.scalars["a"].value, np.arange(200))
+    np.testing.assert_array_equal(data.scalars["b"].value, (-1e-30 * np.arange(200)).astype(np.float32))
+    np.testing.assert_array_equal(data.scalars["c"].value, np.arange(200))
+    assert (np.diff(data.scalars["a"].wall_time) >= 0).all()
+
+
+@pytest.mark.parametrize("odd", [np.nan, 1e39, 10**400])
+def test_one_odd_number_among_many_costs_no_other(written, odd):
+    def actions(run):
+        for i in range(100):
+            run.log({"a": odd if i == 50 else float(i), "b": 1.0}, i)
+
+    with pytest.warns(mb.MultiboardWarning):
+        data = written(actions)
+    assert data.scalars["a"].step.tolist() == data.scalars["b"].step.tolist() == list(range(100))
+    np.testing.assert_array_equal(np.delete(data.scalars["a"].value, 50), np.delete(np.arange(100), 50))
+    assert not np.isfinite(data.scalars["a"].value[50])
+
+
 def test_changing_the_dict_afterwards_changes_nothing(written):
     def actions(run):
         metrics = {"x": 1.0}

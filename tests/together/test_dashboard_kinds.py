@@ -21,8 +21,8 @@ def kinds(board_dir):
     """A run with every kind, written once."""
     config = {"lr": 3e-4, "amp": True, "name": "first", "lost": float("nan")}
     with pytest.warns(mb.MultiboardWarning, match="not finite"), mb.Run(board_dir / RUN, config=config) as run:
-        for step in range(30):
-            run.log({"train/loss": 1 / (step + 1), "train/accuracy": step / 30}, step)
+        for step in range(200):
+            run.log({"train/loss": 1 / (step + 1), "train/accuracy": step / 200}, step)
         for step, value in enumerate([1.0, np.nan, np.inf, -np.inf, 2.0]):
             run.scalar("odd/values", value, step)
         for tag in ODD_TAGS:
@@ -35,9 +35,9 @@ def kinds(board_dir):
 
 
 def test_scalars_have_their_steps_and_values(board, kinds):
-    points = board.wait_for(lambda: board.scalars(kinds, "train/loss"), lambda points: len(points) == 30)
-    assert [step for _, step, _ in points] == list(range(30))
-    np.testing.assert_array_equal([value for *_, value in points], (1 / np.arange(1, 31)).astype(np.float32))
+    points = board.wait_for(lambda: board.scalars(kinds, "train/loss"), lambda points: len(points) == 200)
+    assert [step for _, step, _ in points] == list(range(200))
+    np.testing.assert_array_equal([value for *_, value in points], (1 / np.arange(1, 201)).astype(np.float32))
 
 
 def test_non_finite_scalars_are_served_as_they_are(board, kinds):

@@ -97,7 +97,8 @@ def test_at_the_first_step_all_runs_measure_the_same_tensors(demo, group):
                 np.testing.assert_array_equal(rows[run], rows["torch"], err_msg=f"{run} {tag}")
 
 
-def test_tensorboard_lists_the_same_scalar_and_histogram_tags_for_all_runs(board, demo):
+@pytest.mark.usefixtures("demo")
+def test_tensorboard_lists_the_same_scalar_and_histogram_tags_for_all_runs(board):
     names = {f"{DEMO}/{run}" for run in RUNS}
     for plugin, expected in (("scalars", METRICS + NUMBERS), ("histograms", TENSORS)):
         tags = board.wait_for(

@@ -17,7 +17,7 @@ def test_tensorflow_reads_every_record_that_we_write(log_dir):
     from tensorflow.data import TFRecordDataset
 
     with mb.Run(log_dir, config={"lr": 0.1}) as run:
-        for step in range(10):
+        for step in range(300):
             run.log({"train/loss": step / 2, "train/accuracy": 1.0}, step)
         run.histogram("h", np.arange(10.0), 3)
         run.image("i", np.zeros((4, 4), np.uint8), 3)
@@ -28,7 +28,7 @@ def test_tensorflow_reads_every_record_that_we_write(log_dir):
     assert events[1].session_log.status == 1
     values = [(event.step, value) for event in events for value in event.summary.value]
     losses = [(step, value.tensor.float_val[0]) for step, value in values if value.tag == "train/loss"]
-    assert losses == [(step, step / 2) for step in range(10)]
+    assert losses == [(step, step / 2) for step in range(300)]
     described = [value.metadata.plugin_data.plugin_name for _, value in values if value.HasField("metadata")]
     assert sorted(described) == sorted(["scalars"] * 2 + ["histograms", "images", "text", "hparams", "hparams"])
 
