@@ -1,0 +1,75 @@
+"""What a step returns is logged at every step, and never waited for."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import multiboard as mb
+import multiboard.jax as mbj
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        (lambda x: x.sum(), {"train/loss": 3.0}),
+        (lambda x: {"loss": x.sum(), "val/aux": x[:1], "top5": x[0] > 0}, {"train/loss": 3.0, "val/aux": 1.0, "train/top5": 1.0}),
+        (lambda x: (x, {"a": x.max()}), {"train/a": 1.0}),
+        (lambda x: (x, x, x.min()), {"train/loss": 1.0}),
+        (lambda x: (x, {}), {}),
+    ],
+    ids=["loss", "dict", "tuple with dict", "tuple with loss", "no metrics"],
+)
+def test_scalars_dicts_and_tuples_that_end_with_one_are_logged(result, expected, run, written):
+    step = mbj.wrap_train_step(lambda x: result(mbj.tag("x", x)), run, every=2)
+    with run:
+        for _ in range(3):
+            step(jnp.ones(3))
+    scalars = {tag: column for tag, column in written().scalars.items() if tag.startswith(("train/", "val/"))}
+    assert {tag: column.value[0] for tag, column in scalars.items()} == expected
+    assert all(column.step.tolist() == [0, 1, 2] for column in scalars.values())
+
+
+@pytest.mark.parametrize(
+    ("result", "named"),
+    [
+        (lambda x: x, r"'train_step -> loss' got 'loss of shape \[3\]'"),
+        (lambda x: {"loss": x.sum(), "logits": x}, r"logits of shape \[3\]"),
+        (lambda x: (x.sum(), [x.sum()]), "'train_step -> loss' got"),
+        (lambda _: None, "'train_step -> loss' got None"),
+        (lambda x: {"nested": {"loss": x.sum()}}, "'train_step -> nested' got"),
+    ],
+    ids=["array", "array in dict", "list", "nothing", "nested"],
+)
+def test_another_result_is_an_error_at_the_first_call_that_names_it(result, named, run):
+    step = mbj.wrap_train_step(result, run)
+    with run, pytest.raises(mb.ArgumentError, match=named):
+        step(jnp.ones(3))
+
+
+def test_with_metrics_false_any_result_is_returned_and_nothing_logged(run, written):
+    step = mbj.wrap_train_step(lambda x: [mbj.tag("x", x), x.sum()], run, metrics=False)
+    with run:
+        assert step(jnp.ones(3))[0].tolist() == [1, 1, 1]
+    assert not any(tag.startswith("train/") for tag in written().scalars)
+
+
+def test_the_call_returns_before_the_device_is_done(run, written):
+    def slow(x):
+        return jax.lax.fori_loop(0, 60, lambda _, y: jnp.tanh(x @ y), x).sum()
+
+    step = mbj.wrap_train_step(lambda x: slow(mbj.tag("x", x)), run, every=1)
+    x = jnp.eye(700)
+    with run:
+        step(x).block_until_ready()
+        assert not step(x).is_ready()
+    assert written().scalars["train/loss"].step.tolist() == [0, 1]
+
+
+def test_a_traced_value_given_to_the_run_inside_a_step_says_what_to_do(run):
+    def train_step(x):
+        run.log({"train/inside": x.sum()}, 0)
+        return x.sum()
+
+    step = mbj.wrap_train_step(train_step, run)
+    with run, pytest.raises(mb.ValueKindError, match="traced value exists only inside jit; return it from the step"):
+        step(jnp.ones(3))
