@@ -51,7 +51,7 @@ class EventFile:
         LogDirError: the directory or the file cannot be created.
     """
 
-    def __init__(self, log_dir: Path, first_step: int | None = None, suffix: str = "") -> None:
+    def __init__(self, log_dir: Path, first_step: int | None = 0, suffix: str = "") -> None:
         now = time.time()
         try:
             log_dir.mkdir(parents=True, exist_ok=True)

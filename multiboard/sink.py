@@ -41,7 +41,7 @@ class EventSink:
         LogDirError: the directory cannot be written.
     """
 
-    def __init__(self, log_dir: Path, reports: Reports, *, first_step: int | None = None, suffix: str = "") -> None:
+    def __init__(self, log_dir: Path, reports: Reports, *, first_step: int | None = 0, suffix: str = "") -> None:
         self._file = EventFile(log_dir, first_step, suffix)
         self._encoder = Encoder()
         self._reports = reports
