@@ -83,7 +83,7 @@ def take_scalar(tag: str, value: Foreign) -> Foreign:
     framework = framework_of(type(value))
     if framework:
         value = _concrete(tag, value, framework)
-        _check_scalar_shape(tag, value)
+        _check_scalar(tag, value)
         take = _TAKE_SCALAR.get(framework_of(type(value)))
         return take(tag, value) if take else value
     if hasattr(type(value), "__float__"):
@@ -91,7 +91,10 @@ def take_scalar(tag: str, value: Foreign) -> Foreign:
     raise ValueKindError(tag, value, _SCALAR_RULE)
 
 
-def _check_scalar_shape(tag: str, value: Foreign) -> None:
+def _check_scalar(tag: str, value: Foreign) -> None:
+    dtype = str(getattr(value, "dtype", "object"))  # PIL images have none
+    if any(kind in dtype for kind in ("complex", "key<", "string", "object")):
+        raise ValueKindError(tag, value, _SCALAR_RULE)
     shape = tuple(value.shape)
     if shape not in {(), (1,)}:
         raise ValueShapeError(tag, shape, _SCALAR_RULE)
@@ -104,9 +107,7 @@ def _take_numpy_scalar(tag: str, value: npt.NDArray[Any]) -> float:
     return item
 
 
-def _take_torch_scalar(tag: str, value: Any) -> Foreign:
-    if value.is_complex():
-        raise ValueKindError(tag, value.dtype, _SCALAR_RULE)
+def _take_torch_scalar(_tag: str, value: Any) -> Foreign:
     return value.item() if value.device.type == "cpu" else value
 
 

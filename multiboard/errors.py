@@ -8,6 +8,7 @@
     ├── StepError (TypeError, ValueError)  a step that is not a 64-bit integer
     ├── ValueKindError (TypeError)         a value of a type that the kind cannot take
     ├── ValueShapeError (ValueError)       a value of a shape that the kind cannot take
+    ├── CallError                          a call that failed in a way of its own
     ├── ClosedRunError (RuntimeError)      a call on a run that is closed
     ├── ReadError (ValueError)             a path without event files
     └── MissingFrameworkError (ImportError)  a facade whose framework is not installed
@@ -99,6 +100,16 @@ class ValueShapeError(MultiboardError, ValueError):
         self.tag = tag
         self.shape = shape
         super().__init__(f"tag {tag!r} got a value of shape {list(shape)}: {rule}")
+
+
+class CallError(MultiboardError):
+    """A call that failed in a way of its own, e.g. in a foreign object that has no value here."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(
+            f"the call failed with {type(error).__name__}: {error}. Pass numbers, arrays or strings that have a value."
+        )
+        self.__cause__ = error
 
 
 class ClosedRunError(MultiboardError, RuntimeError):

@@ -6,6 +6,7 @@ stay in memory until there is space again.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socket
@@ -59,10 +60,19 @@ class EventFile:
                 first_step = 0
             self.path, self._descriptor = _create(log_dir, int(now), suffix)
             self._size = 0
+            self._torn = False
             start = b"" if first_step is None else frame(session_start(now, first_step))
-            self.append(frame(file_version(now)) + start)
+            self._begin(frame(file_version(now)) + start)
         except OSError as error:
             raise LogDirError(os.fspath(log_dir), error.strerror or str(error)) from error
+
+    def _begin(self, first_records: bytes) -> None:
+        try:
+            self.append(first_records)
+        except OSError:  # an empty file would be a run of nothing in the dashboard
+            self.close()
+            self.path.unlink(missing_ok=True)
+            raise
 
     def append(self, framed: bytes) -> None:
         """Write whole records. On failure the file is as it was before.
@@ -73,18 +83,22 @@ class EventFile:
         Raises:
             OSError: nothing of `framed` is in the file.
         """
+        self._cut_torn_record()
         rest = memoryview(framed)
         try:
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
         except OSError:
-            os.ftruncate(self._descriptor, self._size)
+            self._torn = len(rest) < len(framed)
+            with contextlib.suppress(OSError):  # tried again before the next write
+                self._cut_torn_record()
             raise
         self._size += len(framed)
 
-    def sync(self) -> None:
-        """Wait until the operating system has brought the file to the disk."""
-        os.fsync(self._descriptor)
+    def _cut_torn_record(self) -> None:
+        if self._torn:
+            os.ftruncate(self._descriptor, self._size)
+            self._torn = False
 
     def close(self) -> None:
         """Close the descriptor; a second call does nothing."""

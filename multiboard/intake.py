@@ -11,7 +11,7 @@ from time import time
 from typing import TYPE_CHECKING, Final
 
 from multiboard.arrays import framework_of
-from multiboard.errors import ArgumentError, ClosedRunError, MultiboardError, StepError
+from multiboard.errors import ArgumentError, CallError, ClosedRunError, MultiboardError, StepError
 from multiboard.tags import TagKinds
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Intake:
         """Return a stated wall time in seconds since the epoch; one that is no number is refused, and now is used instead."""
         try:
             return float(wall_time)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             self.refuse(ArgumentError("wall_time", wall_time, "pass seconds since the epoch, e.g. time.time()"), None)
             return time()
 
@@ -104,6 +104,8 @@ class Intake:
             action()
         except MultiboardError as error:
             self.refuse(error, step)
+        except Exception as error:  # noqa: BLE001  # what a foreign object does when it is asked for its value
+            self.refuse(CallError(error), step)
 
     def refuse(self, error: MultiboardError, step: object) -> None:
         """Raise the error in the first step of the run; afterwards count it and say it once."""

@@ -12,6 +12,7 @@ import os
 import threading
 import weakref
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 from multiboard.reports import WRITER_THREAD
@@ -29,6 +30,14 @@ EXIT_TIMEOUT: Final = 60.0
 """Seconds that the end of the process waits for a writer that hangs in a device or a file system."""
 
 
+class _Request:
+    """A caller that waits until everything is in the files."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.written = False
+
+
 class Pipeline:
     """Takes values of one run and its children, and hands them to their sinks in order.
 
@@ -39,7 +48,8 @@ class Pipeline:
     def __init__(self, reports: Reports) -> None:
         self._reports = reports
         self._lanes: list[tuple[deque[Value | Logged], Sink]] = []
-        self._requests: deque[threading.Event] = deque()
+        self._requests: deque[_Request] = deque()
+        self._closing: deque[Sink] = deque()
         self._wake = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=WRITER_THREAD, daemon=True)
@@ -64,26 +74,31 @@ class Pipeline:
             timeout: seconds to wait at most; None waits as long as the writer lives.
 
         Returns:
-            Whether the writer got there in time.
+            Whether they are: False after the timeout, without a writer, and while the disk refuses them.
         """
-        done = threading.Event()
-        self._requests.append(done)
+        request = _Request()
+        self._requests.append(request)
         self._wake.set()
-        while not done.wait(0.5 if timeout is None else min(timeout, 0.5)):
+        while not request.done.wait(0.5 if timeout is None else min(timeout, 0.5)):
             if timeout is not None and (timeout := timeout - 0.5) <= 0:
                 return False
             if not self._thread.is_alive():
                 return False
-        return True
+        return request.written
+
+    def close_sink(self, sink: Sink) -> None:
+        """Close one sink after all that was put for it, and forget it; returns when that is done, or the writer has ended."""
+        self._closing.append(sink)
+        self.flush()
 
     def stop_soon(self) -> None:
-        """Ask the writer to write what there is, close the files and end, without waiting for it."""
+        """Ask the writer to write what there is, close the files and end, within the interval; takes no lock."""
         self._stopping = True
-        self._wake.set()
 
     def close(self, timeout: float = EXIT_TIMEOUT) -> None:
         """Write what there is, close the files and end the writer; a second call does nothing."""
         self.stop_soon()
+        self._wake.set()
         if self._thread is not threading.current_thread():
             self._thread.join(timeout)
         if self._thread.is_alive():
@@ -104,13 +119,17 @@ class Pipeline:
 
     def _drain(self) -> None:
         requests = [self._requests.popleft() for _ in range(len(self._requests))]
+        closing = [self._closing.popleft() for _ in range(len(self._closing))]
         lanes = tuple(self._lanes)
         for queue, sink in lanes:
             self._empty(queue, sink)
-        for _, sink in lanes:
-            self._guarded(sink.flush)
-        for done in requests:
-            done.set()
+        written = sum(not self._guarded(sink.flush) for _, sink in lanes) == 0
+        for sink in closing:
+            self._lanes.remove(next(lane for lane in lanes if lane[1] is sink))  # atomic: callers may add lanes meanwhile
+            self._guarded(sink.close)
+        for request in requests:
+            request.written = written
+            request.done.set()
 
     def _empty(self, queue: deque[Value | Logged], sink: Sink) -> None:
         """Hand over what is in a queue now; bare tuples in batches between the other values."""
@@ -127,7 +146,7 @@ class Pipeline:
 
     def _hand_over(self, logged: list[Logged], sink: Sink) -> None:
         if logged:
-            self._guarded(lambda: sink.accept_scalars(logged))
+            self._guarded(partial(sink.accept_scalars, logged))
 
     def _accept(self, sink: Sink, value: Value) -> None:
         try:
@@ -136,14 +155,17 @@ class Pipeline:
             name = getattr(value, "tag", None) or type(value).__name__
             self._reports.add(f"{name} unwritable", f"{name!r} could not be written: {type(error).__name__}: {error}")
 
-    def _guarded(self, action: Callable[[], None]) -> None:
+    def _guarded(self, action: Callable[[], object]) -> bool:
+        """Do something; tell whether it neither failed nor returned False."""
         try:
-            action()
+            return action() is not False
         except Exception as error:  # noqa: BLE001
             self._reports.add("writer error", f"the writer failed: {type(error).__name__}: {error}")
+            return False
 
     def abandon(self) -> None:
         """Drop everything without writing: called in a forked child, which has no writer thread."""
+        self._wake = threading.Event()  # the lock of the old one may have been held by the writer when the process forked
         for queue, sink in self._lanes:
             queue.clear()
             with contextlib.suppress(OSError):

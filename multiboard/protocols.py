@@ -39,8 +39,8 @@ class Sink(Protocol):
         """Take plain numbers of many calls: tags, numbers, step and wall time of each. Raises nothing."""
         ...
 
-    def flush(self) -> None:
-        """Bring all accepted values to the file."""
+    def flush(self) -> bool:
+        """Bring all accepted values to the file; tell whether they are there."""
         ...
 
     def close(self) -> None:

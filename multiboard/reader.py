@@ -180,19 +180,21 @@ class _Collected:
             damage.append(Damage(-1, f"a record is no Event: {error}"))
             return
         for value in event.summary.value:
-            plugin = value.metadata.plugin_data.plugin_name
-            if plugin == "hparams":
-                self._add_hparams(value.metadata.plugin_data.content)
-            else:
-                self._add_value(event, value, plugin or _legacy_plugin(value))
+            try:
+                self._add_value(event, value)
+            except Exception as error:  # noqa: BLE001  # one value that cannot be read does not cost the others
+                damage.append(Damage(-1, f"tag {value.tag!r} at step {event.step} cannot be read: {error}"))
 
-    def _add_value(self, event: Any, value: Any, plugin: str) -> None:
-        points = self._points.get(value.tag)
-        if points is None:
-            points = self._points[value.tag] = _Points(plugin, value.metadata.description)
-        points.step.append(event.step)
-        points.wall_time.append(event.wall_time)
-        points.value.append(_decode(value, points.plugin))
+    def _add_value(self, event: Any, value: Any) -> None:
+        plugin = value.metadata.plugin_data.plugin_name or _legacy_plugin(value)
+        if plugin == "hparams":
+            self._add_hparams(value.metadata.plugin_data.content)
+            return
+        points = self._points.setdefault(value.tag, _Points(plugin, value.metadata.description))
+        if points.plugin in _KINDS:
+            points.value.append(_decode(value, points.plugin))  # first: it may fail
+            points.step.append(event.step)
+            points.wall_time.append(event.wall_time)
 
     def _add_hparams(self, content: bytes) -> None:
         data = proto.HParams.FromString(content)
@@ -204,7 +206,7 @@ class _Collected:
     def finish(self, path: Path, damage: dict[str, list[Damage]]) -> RunData:
         run = RunData(path, hparams=self._hparams, status=self._status, damage=damage)
         for tag, points in self._points.items():
-            if points.plugin in _KINDS:
+            if points.step:
                 value = np.array(points.value, np.float64) if points.plugin == "scalars" else points.value
                 column = Column(np.array(points.step, np.int64), np.array(points.wall_time), value, points.description)
                 getattr(run, _KINDS[points.plugin])[tag] = column
@@ -231,14 +233,16 @@ def _decode(value: Any, plugin: str) -> Any:
     if plugin == "text":
         return b"\n".join(value.tensor.string_val).decode(errors="replace")
     array = _tensor(value.tensor)
-    return float(array.reshape(-1)[0]) if plugin == "scalars" and array.size else array
+    if plugin == "scalars":
+        return array.item()  # fails for anything but one number
+    return array.reshape(-1, 3)
 
 
 def _tensor(tensor: Any) -> npt.NDArray[Any]:
     shape = [dim.size for dim in tensor.tensor_shape.dim]
     if tensor.dtype == _STRING:
         return np.array(tensor.string_val, dtype=object).reshape(shape)
-    dtype = np.dtype(_DTYPES.get(tensor.dtype, "<f4"))
+    dtype = np.dtype(_DTYPES[tensor.dtype])
     if tensor.tensor_content:
         return np.frombuffer(tensor.tensor_content, dtype).astype(np.float64).reshape(shape)
     listed = tensor.float_val or tensor.double_val or tensor.int_val or tensor.int64_val or tensor.bool_val

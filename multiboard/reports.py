@@ -1,7 +1,7 @@
 """What went wrong without stopping anybody: counted always, said once per cause.
 
-The writer thread and the running loop must not raise; they report here. A warning that a filter turns into an error is raised
-only where the caller can see it, and logged in the writer thread.
+The writer thread and the running loop must not raise; they report here. A warning that a filter turns into an error goes to the
+log instead.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _logger = logging.getLogger("multiboard")
+_OURS: Final = {"multiboard", "multiboard_torch", "multiboard_jax", "multiboard_keras"}
 WRITER_THREAD: Final = "multiboard-writer"
 
 
@@ -51,12 +52,12 @@ class Reports:
         return ", ".join(f"{cause} ({count})" for cause, count in sorted(self.counts.items()))
 
     def _say(self, message: str) -> None:
-        if threading.current_thread().name != WRITER_THREAD:
-            warnings.warn(message, MultiboardWarning, stacklevel=_levels_to_the_user())
-            return
-        try:  # no line of the caller is on this stack
-            warnings.warn_explicit(message, MultiboardWarning, "multiboard", 0)
-        except MultiboardWarning:
+        try:
+            if threading.current_thread().name == WRITER_THREAD:  # no line of the caller is on this stack
+                warnings.warn_explicit(message, MultiboardWarning, "multiboard", 0)
+            else:
+                warnings.warn(message, MultiboardWarning, stacklevel=_levels_to_the_user())
+        except MultiboardWarning:  # a filter turns warnings into errors, but nothing of ours may end a training
             _logger.warning(message)
 
     def _call(self, callback: Callable[[str, str], None], cause: str, message: str) -> None:
@@ -69,6 +70,6 @@ class Reports:
 def _levels_to_the_user() -> int:
     """Return the stack level, for a warning in the calling function, of the first frame outside this package's code."""
     frame, level = sys._getframe(1), 1  # noqa: SLF001  # the documented way to walk the stack cheaply
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0].startswith("multiboard"):
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
         frame, level = frame.f_back, level + 1
     return level

@@ -16,7 +16,7 @@ from multiboard.errors import TagError, ValueKindError
 from multiboard.intake import STEP_MAX, STEP_MIN, Intake
 from multiboard.pipeline import Pipeline
 from multiboard.reports import Reports
-from multiboard.sink import EventSink
+from multiboard.sink import open_sink
 from multiboard.values import PLAIN, Capture, Histogram, HParams, Image, Raw, Scalars, SessionEnd, Text
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Run:
         *,
         config: Mapping[str, Any] | None = None,
         on_error: Callable[[str, str], None] | None = None,
-        open_sink: Callable[[Path, Reports], Sink] = EventSink,
+        open_sink: Callable[[Path, Reports], Sink] = open_sink,
     ) -> None:
         reports = Reports(on_error)
         sink = open_sink(Path(log_dir), reports)
@@ -73,6 +73,7 @@ class Run:
     def _attach(self, log_dir: Path, pipeline: Pipeline, sink: Sink, reports: Reports) -> None:
         self.log_dir = os.fspath(log_dir)
         self._pipeline, self._reports = pipeline, reports
+        self._sink = sink
         self._put = pipeline.add_sink(sink)
         self._intake = Intake(self.log_dir, reports)
         self._known: set[tuple[str, ...]] = set()
@@ -223,7 +224,7 @@ class Run:
             timeout: seconds to wait at most; None waits as long as the writer lives.
 
         Returns:
-            Whether it is; False after the timeout and on a closed run.
+            Whether it is; False after the timeout, while the disk refuses it, and on a closed run.
         """
         return not self.closed and self._pipeline.flush(timeout)
 
@@ -235,7 +236,7 @@ class Run:
         """
         if self.closed:
             return
-        for child in self._children:
+        for child in tuple(self._children):
             child.close(success=success)
         if self._has_hparams:
             self._put(SessionEnd(success, time()))
@@ -244,7 +245,8 @@ class Run:
             self._pipeline.close()
             self._say_summary()
         else:
-            self._pipeline.flush()
+            self._pipeline.close_sink(self._sink)
+            self._parent._children.remove(self)  # noqa: SLF001  # another Run
 
     @property
     def closed(self) -> bool:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -148,10 +149,57 @@ def test_a_child_run_has_its_own_directory_and_the_same_thread(log_dir):
         for child in children:
             child.log({"x": 1.0}, 0)
         assert run.flush()
-        assert len(mb.read(log_dir)) == 11 - 1 + 1
+        assert len(mb.read(log_dir)) == 11
     assert all(len(mb.read(log_dir)[f"part{k}"].scalars["x"]) == 1 for k in range(10))
     with pytest.raises(mb.ClosedRunError):
         run.child("late")
+
+
+def test_a_closed_child_gives_its_file_back(log_dir):
+    with mb.Run(log_dir) as run:
+        open_files = len(list(Path("/proc/self/fd").iterdir()))
+        for k in range(20):
+            with run.child(f"trial{k}") as child:
+                child.log({"x": float(k)}, 0)
+        assert len(list(Path("/proc/self/fd").iterdir())) == open_files
+        assert [mb.read(log_dir)[f"trial{k}"].scalars["x"].value[0] for k in range(20)] == list(range(20))
+
+
+def test_flush_says_that_the_disk_refuses(log_dir):
+    code = """
+import resource, signal, sys
+import multiboard as mb
+run = mb.Run(sys.argv[1])
+run.log({"x": 1.0}, 0)
+assert run.flush()
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+run.log({"x": 1.0}, 1)
+assert run.flush() is False
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+assert run.flush()
+"""
+    done = run_python(code, log_dir)
+    assert done.returncode == 0, done.stderr
+    assert steps(log_dir) == [0, 1]
+
+
+def test_a_fork_while_the_writer_holds_its_lock_does_not_hang_the_child(log_dir):
+    code = (
+        LOOP
+        + """
+run._pipeline._wake._cond.acquire()
+pid = os.fork()
+if pid == 0:
+    del run
+    sys.exit(0)
+run._pipeline._wake._cond.release()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+    )
+    done = run_python("import warnings; warnings.simplefilter('ignore', DeprecationWarning)\n" + code, log_dir)
+    assert done.returncode == 0, done.stderr
+    assert steps(log_dir) == list(range(1000))
 
 
 def test_closing_ends_the_thread(log_dir):

@@ -67,6 +67,23 @@ def test_a_damaged_file_stops_no_reader_and_invents_no_number(tmp_path, whole, d
     assert bytes(damaged) == whole or read.damage
 
 
+@pytest.mark.parametrize("dtype", [8, 14, 99])
+def test_a_tensor_of_a_dtype_that_is_unknown_costs_only_itself(tmp_path, whole, dtype):
+    """DT_COMPLEX64, DT_BFLOAT16 and a number of no dtype at all, as a scalar."""
+    from multiboard import proto
+    from multiboard.records import frame
+
+    event = proto.Event(step=1)
+    value = event.summary.value.add(tag="odd")
+    value.metadata.plugin_data.plugin_name = "scalars"
+    value.tensor.dtype = dtype
+    value.tensor.tensor_content = b"123"
+    data = read_bytes(tmp_path, whole + frame(event.SerializeToString()))
+    assert "'odd' at step 1" in data.damage["events.out.tfevents.1"][0].reason
+    assert "odd" not in data.scalars
+    assert len(data.scalars["x"]) == 20
+
+
 def test_a_record_that_is_no_event_is_damage(tmp_path):
     from multiboard.records import frame
 

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import multiboard as mb
 
@@ -66,6 +67,37 @@ def test_one_wrong_value_of_a_dict_costs_only_itself(log_dir):
     assert scalars["loss"].step.tolist() == [0, 1]
     assert scalars["more"].value.tolist() == [3.0]
     assert "bad" not in scalars
+
+
+class NoValue:
+    def __float__(self):
+        raise RuntimeError("no value here")
+
+
+FOREIGN = {
+    "a number without a value": lambda run, step: run.log({"x": NoValue()}, step),
+    "a picture for a number": lambda run, step: run.log({"x": Image.new("L", (2, 2))}, step),
+    "axes that are no string": lambda run, step: run.image("i", np.zeros((2, 2)), step, dataformats=5),
+    "a time that overflows": lambda run, step: run.log({"x": 1.0}, step, wall_time=10**400),
+}
+
+
+@pytest.mark.parametrize("call", FOREIGN)
+def test_what_a_foreign_object_raises_does_not_reach_a_running_loop(log_dir, call):
+    with pytest.warns(mb.MultiboardWarning), mb.Run(log_dir) as run:
+        for step in range(3):
+            run.log({"loss": 1.0}, step)
+        FOREIGN[call](run, 3)
+    assert len(mb.read(log_dir)["."].scalars["loss"]) == 3
+
+
+def test_a_filter_that_turns_warnings_into_errors_does_not_end_a_training(log_dir, caplog):
+    with mb.Run(log_dir) as run:
+        for step in range(3):
+            run.log({"loss": 1.0}, step)
+            if step:
+                run.log({"loss": "text"}, step)
+    assert "'loss' got 'text'" in caplog.text
 
 
 def test_a_closed_run_says_so_once_and_does_not_stop_the_training(log_dir):

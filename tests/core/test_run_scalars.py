@@ -57,6 +57,16 @@ def test_many_calls_with_the_same_tags_are_written_in_their_order(written, step)
     assert (np.diff(data.scalars["a"].wall_time) >= 0).all()
 
 
+def test_a_tag_in_several_sets_of_tags_keeps_the_order_of_its_steps(written):
+    def actions(run):
+        for step in range(300):
+            run.log({"loss": float(step)} if step % 3 else {"loss": float(step), "rate": 0.1}, step)
+
+    data = written(actions)
+    assert data.scalars["loss"].step.tolist() == list(range(300))
+    assert data.scalars["rate"].step.tolist() == list(range(0, 300, 3))
+
+
 @pytest.mark.parametrize("odd", [np.nan, 1e39, 10**400])
 def test_one_odd_number_among_many_costs_no_other(written, odd):
     def actions(run):

@@ -1,7 +1,6 @@
 """Every kind that a run takes is shown by real TensorBoard, with both loaders, as it was logged."""
 
 import io
-import urllib.parse
 
 import numpy as np
 import pytest
@@ -131,4 +130,24 @@ def test_a_run_name_of_any_form_is_served(board, board_dir):
     with mb.Run(board_dir / name) as run:
         run.log({"x": 1.0}, 0)
     board.wait_for(lambda: board.scalars(name, "x"), lambda points: len(points) == 1)
-    assert urllib.parse.quote(name) != name
+
+
+def test_a_tag_in_several_sets_of_tags_shows_every_point(board, board_dir):
+    name = f"sets-{board.loader}"
+    with mb.Run(board_dir / name) as run:
+        for step in range(100):
+            run.log({"loss": 1.0} if step % 2 else {"loss": 1.0, "rate": 0.1}, step)
+    points = board.wait_for(lambda: board.scalars(name, "loss"), lambda points: len(points) >= 100)
+    assert [step for _, step, _ in points] == list(range(100))
+
+
+def test_a_run_that_its_process_opens_again_keeps_its_earlier_points(board, board_dir):
+    name = f"again-{board.loader}"
+    for part in range(3):
+        with mb.Run(board_dir / name) as run:
+            run.log({"x": float(part)}, part)
+            with run.child("val") as child:
+                child.log({"x": float(part)}, part)
+    for run_name in (name, f"{name}/val"):
+        points = board.wait_for(lambda run_name=run_name: board.scalars(run_name, "x"), lambda points: len(points) == 3)
+        assert [step for _, step, _ in points] == [0, 1, 2]
