@@ -27,12 +27,15 @@ from multiboard.errors import (
 from multiboard.run import Run
 
 if TYPE_CHECKING:
+    from multiboard.global_summary_writer import GlobalSummaryWriter
     from multiboard.reader import Column, RunData, read
+    from multiboard.summary_writer import SummaryWriter
 
 __all__ = [
     "ArgumentError",
     "ClosedRunError",
     "Column",
+    "GlobalSummaryWriter",
     "LogDirError",
     "MissingFrameworkError",
     "MultiboardError",
@@ -42,6 +45,7 @@ __all__ = [
     "RunData",
     "Statistics",
     "StepError",
+    "SummaryWriter",
     "TagError",
     "TagKindError",
     "ValueKindError",
@@ -50,7 +54,13 @@ __all__ = [
     "read",
 ]
 
-_LAZY = {"read": "multiboard.reader", "Column": "multiboard.reader", "RunData": "multiboard.reader"}
+_LAZY = {
+    "read": "multiboard.reader",
+    "Column": "multiboard.reader",
+    "RunData": "multiboard.reader",
+    "SummaryWriter": "multiboard.summary_writer",
+    "GlobalSummaryWriter": "multiboard.global_summary_writer",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,6 @@
 """Values to the bytes of Event messages, in TensorBoard's TF2 tensor form.
 
-Written by hand: a protobuf object per event costs six times the packing. The messages are Event and SessionLog (event.proto),
-Summary and SummaryMetadata (summary.proto), TensorProto (tensor.proto) and HParamsPluginData (hparams plugin_data.proto) of
+Beside the messages of `wire`: SessionLog (event.proto) and HParamsPluginData (hparams plugin_data.proto) of
 tensorflow/tensorboard. Metadata (plugin, description) goes with the first event of a tag in each file only.
 """
 
@@ -11,18 +10,18 @@ import functools
 import struct
 from typing import TYPE_CHECKING, Final
 
-from multiboard import media
+from multiboard import media, wire
 from multiboard.arrays import fetch_array
 from multiboard.buckets import Statistics, measure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from multiboard.values import Histogram, HParams, Image, Scalars, SessionEnd, Text
+    import numpy as np
+    import numpy.typing as npt
 
-SCALAR, TENSOR, BLOB_SEQUENCE = 1, 2, 3
-_DT_FLOAT, _DT_DOUBLE, _DT_STRING = 1, 2, 7
-_VARINT, _FIXED64, _BYTES = 0, 1, 2
+    from multiboard.values import Histogram, HParams, Image, Scalars, SessionEnd, Summary, Text
+
 _FLOAT_EXACT: Final = 2**24
 _FILE_VERSION: Final = b"brain.Event:2"
 _SESSION_START: Final = 1
@@ -30,69 +29,14 @@ _STATUS_SUCCESS, _STATUS_FAILURE = 1, 2
 _DOUBLE: Final = struct.Struct("<d")
 
 
-def varint(number: int) -> bytes:
-    """Return a base-128 varint; negative numbers as 64-bit two's complement, ten bytes long.
-
-    >>> varint(300).hex(), len(varint(-1))
-    ('ac02', 10)
-    """
-    number &= 0xFFFFFFFFFFFFFFFF
-    out = bytearray()
-    while number > 0x7F:  # noqa: PLR2004
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-def _tagged(number: int, wire_type: int, data: bytes) -> bytes:
-    return varint(number << 3 | wire_type) + data
-
-
-def _message(number: int, *parts: bytes) -> bytes:
-    body = b"".join(parts)
-    return _tagged(number, _BYTES, varint(len(body)) + body)
-
-
-def _int(number: int, value: int) -> bytes:
-    return _tagged(number, _VARINT, varint(value))
-
-
-def _double(number: int, value: float) -> bytes:
-    return _tagged(number, _FIXED64, _DOUBLE.pack(value))
-
-
-def _event(wall_time: float, step: int, *parts: bytes) -> bytes:
-    return b"".join((_double(1, wall_time), _int(2, step) if step else b"", *parts))
-
-
 def file_version(wall_time: float) -> bytes:
     """Return the first record of every file."""
-    return _event(wall_time, 0, _message(3, _FILE_VERSION))
+    return wire.event(wall_time, 0, wire.message(3, _FILE_VERSION))
 
 
 def session_start(wall_time: float, step: int) -> bytes:
     """Return the second record of every file; the Python reader purges from `step` on when it sees another one."""
-    return _event(wall_time, step, _message(7, _int(1, _SESSION_START)))
-
-
-def _metadata(plugin: str, data_class: int, description: str = "", content: bytes = b"") -> bytes:
-    plugin_data = _message(1, plugin.encode()) + (_message(2, content) if content else b"")
-    described = _message(3, description.encode()) if description else b""
-    return _message(9, _message(1, plugin_data), described, _int(4, data_class))
-
-
-def _shape(*sizes: int) -> bytes:
-    return _message(2, *(_message(2, _int(1, size)) for size in sizes))
-
-
-def _strings(*strings: bytes, rank: int) -> bytes:
-    shape = _shape(*([len(strings)] if rank else []))
-    return _message(8, _int(1, _DT_STRING), shape, *(_message(8, text) for text in strings))
-
-
-def _summary_value(tag: str, metadata: bytes, tensor: bytes) -> bytes:
-    return _message(1, _message(1, tag.encode()), metadata, tensor)
+    return wire.event(wall_time, step, wire.message(7, wire.integer(1, _SESSION_START)))
 
 
 class ScalarsTemplate:
@@ -104,16 +48,17 @@ class ScalarsTemplate:
     """
 
     def __init__(self, tags: tuple[str, ...], new: Sequence[str]) -> None:
-        metadata = _metadata("scalars", SCALAR)
+        metadata = wire.metadata("scalars", wire.SCALAR)
+        zero = wire.message(8, wire.integer(1, wire.DT_FLOAT), wire.message(5, bytes(4)))
         fixed = [
-            _summary_value(tag, metadata if tag in new else b"", _message(8, _int(1, _DT_FLOAT), _message(5, bytes(4))))[:-4]
+            wire.summary_value(tag, metadata if tag in new else b"", zero)[:-4]  # the four bytes of the number follow
             for tag in tags
         ]
         self._pack = struct.Struct("<" + "".join(f"{len(part)}sf" for part in fixed)).pack
         self._fixed = fixed
         self._arguments: list[bytes | float] = [b""] * (2 * len(tags))
         self._arguments[::2] = fixed
-        self._summary = _tagged(5, _BYTES, varint(sum(len(part) + 4 for part in fixed)))
+        self._summary = wire.tagged(5, wire.BYTES, wire.varint(sum(len(part) + 4 for part in fixed)))
 
     def fixed_width_event(self, step_width: int) -> tuple[bytes, list[int]]:
         """Return an event of zeros whose step takes `step_width` bytes, and the offsets of its numbers."""
@@ -132,7 +77,9 @@ class ScalarsTemplate:
             OverflowError: a number is beyond float32.
         """
         self._arguments[1::2] = values
-        return b"".join((b"\x09", _DOUBLE.pack(wall_time), b"\x10", varint(step), self._summary, self._pack(*self._arguments)))
+        return b"".join(
+            (b"\x09", _DOUBLE.pack(wall_time), b"\x10", wire.varint(step), self._summary, self._pack(*self._arguments))
+        )
 
 
 _FLOAT32_LIMIT: Final = 2.0**128 - 2.0**103
@@ -146,6 +93,13 @@ def float32(value: float) -> float:
     return float("-inf") if value <= -_FLOAT32_LIMIT else float(value)
 
 
+def histogram_tensor(rows: npt.NDArray[np.float64]) -> bytes:
+    """Return the tensor of rows left, right, count `[k, 3]`: DT_FLOAT while every count is exact in it, else DT_DOUBLE."""
+    exact = not len(rows) or rows[:, 2].max() < _FLOAT_EXACT
+    dtype, letter = (wire.DT_FLOAT, "<f4") if exact else (wire.DT_DOUBLE, "<f8")
+    return wire.numbers(dtype, (len(rows), 3), rows.astype(letter).tobytes())
+
+
 class Encoder:
     """Encodes values for one file and remembers which tags have their metadata in it."""
 
@@ -154,7 +108,7 @@ class Encoder:
         self._templates: dict[tuple[str, ...], ScalarsTemplate] = {}
 
     def scalars(self, value: Scalars) -> bytes:
-        """Encode numbers of one step as one event: DT_FLOAT tensors of rank 0, all that TensorBoard's data server reads.
+        """Encode numbers of one step as one event: wire.DT_FLOAT tensors of rank 0, all that TensorBoard's data server reads.
 
         Args:
             value: all values are Python numbers.
@@ -183,45 +137,49 @@ class Encoder:
     def histogram(self, value: Histogram) -> bytes:
         """Encode the occupied buckets as rows left, right, count; float64 as soon as one count needs it."""
         statistics = value.values if isinstance(value.values, Statistics) else measure(fetch_array(value.values))
-        rows = statistics.rows()
-        exact = not len(rows) or rows[:, 2].max() < _FLOAT_EXACT
-        content = rows.astype("<f4" if exact else "<f8").tobytes()
-        tensor = _message(8, _int(1, _DT_FLOAT if exact else _DT_DOUBLE), _shape(len(rows), 3), _message(4, content))
-        return self._one(value, tensor, "histograms", TENSOR)
+        return self._one(value, histogram_tensor(statistics.rows()), "histograms", wire.TENSOR)
 
     def image(self, value: Image) -> bytes:
         """Encode pictures as PNG behind their width and height."""
         pictures = media.to_nhwc(fetch_array(value.pixels), value.dataformats)
         size = (str(pictures.shape[2]).encode(), str(pictures.shape[1]).encode())
-        return self._one(value, _strings(*size, *map(media.png, pictures), rank=1), "images", BLOB_SEQUENCE)
+        return self._one(value, wire.strings(*size, *map(media.png, pictures), rank=1), "images", wire.BLOB_SEQUENCE)
 
     def text(self, value: Text) -> bytes:
         """Encode one markdown text."""
-        return self._one(value, _strings(value.text.encode(), rank=0), "text", TENSOR)
+        return self._one(value, wire.strings(value.text.encode(), rank=0), "text", wire.TENSOR)
 
     def hparams(self, value: HParams) -> bytes:
         """Encode the start of an hparams session. The group name stays empty, so that equal runs keep a row each."""
-        entries = [_message(1, _message(1, key.encode()), _message(2, _hparam(v))) for key, v in value.values.items()]
-        content = _message(3, *entries, _double(5, value.wall_time))
+        entries = [wire.message(1, wire.message(1, key.encode()), wire.message(2, _hparam(v))) for key, v in value.values.items()]
+        content = wire.message(3, *entries, wire.double(5, value.wall_time))
         return self._session("_hparams_/session_start_info", content, value.wall_time)
 
     def session_end(self, value: SessionEnd) -> bytes:
         """Encode the end of the hparams session."""
         status = _STATUS_SUCCESS if value.success else _STATUS_FAILURE
-        content = _message(4, _int(1, status), _double(2, value.wall_time))
+        content = wire.message(4, wire.integer(1, status), wire.double(2, value.wall_time))
         return self._session("_hparams_/session_end_info", content, value.wall_time)
 
     def _session(self, tag: str, content: bytes, wall_time: float) -> bytes:
         # The empty tensor is needed: with a data class and no tensor the whole HParams tab answers 500.
-        tensor = _message(8, _int(1, _DT_FLOAT), _shape(0))
-        return _event(wall_time, 0, _message(5, _summary_value(tag, _metadata("hparams", TENSOR, "", content), tensor)))
+        tensor = wire.message(8, wire.integer(1, wire.DT_FLOAT), wire.shape(0))
+        return wire.event(
+            wall_time, 0, wire.message(5, wire.summary_value(tag, wire.metadata("hparams", wire.TENSOR, "", content), tensor))
+        )
 
-    def _one(self, value: Histogram | Image | Text, tensor: bytes, plugin: str, data_class: int) -> bytes:
+    def summary(self, value: Summary) -> bytes:
+        """Encode one finished tensor of any plugin."""
+        return self._one(value, value.tensor, value.plugin, value.data_class, value.content)
+
+    def _one(
+        self, value: Histogram | Image | Text | Summary, tensor: bytes, plugin: str, data_class: int, content: bytes = b""
+    ) -> bytes:
         metadata = b""
         if value.tag not in self._described:
             self._described.add(value.tag)
-            metadata = _metadata(plugin, data_class, value.description)
-        return _event(value.wall_time, value.step, _message(5, _summary_value(value.tag, metadata, tensor)))
+            metadata = wire.metadata(plugin, data_class, value.description, content)
+        return wire.event(value.wall_time, value.step, wire.message(5, wire.summary_value(value.tag, metadata, tensor)))
 
 
 _TEMPLATES: Final = 4096
@@ -230,16 +188,16 @@ _TEMPLATES: Final = 4096
 @functools.singledispatch
 def _hparam(value: object) -> bytes:
     """Encode a google.protobuf.Value: what is no bool, number or string is written as its string."""
-    return _message(3, str(value).encode())
+    return wire.message(3, str(value).encode())
 
 
 @_hparam.register
 def _(value: bool) -> bytes:
-    return _int(4, value)
+    return wire.integer(4, value)
 
 
 @_hparam.register(int)
 @_hparam.register(float)
 def _(value: float) -> bytes:
     exact = abs(value) <= 2**53  # False for NaN and Inf too: as numbers they would vanish from the table
-    return _double(2, value) if exact else _message(3, str(value).encode())
+    return wire.double(2, value) if exact else wire.message(3, str(value).encode())

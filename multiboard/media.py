@@ -78,10 +78,11 @@ def to_nhwc(pixels: npt.NDArray[Any], dataformats: str) -> npt.NDArray[np.uint8]
         if axis not in order:
             order[axis] = pixels.ndim
             pixels = pixels[..., np.newaxis]
-    return _to_uint8(pixels.transpose([order[axis] for axis in "NHWC"]))
+    return to_uint8(pixels.transpose([order[axis] for axis in "NHWC"]))
 
 
-def _to_uint8(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+def to_uint8(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Return pixels or colours of any shape as uint8 by the rule of `to_nhwc`."""
     if pixels.dtype == np.uint8:
         return pixels
     if pixels.dtype == np.bool_:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from multiboard import proto
+from multiboard.decode import GRAPHS, decode, legacy_plugin
 from multiboard.errors import ReadError
 from multiboard.files import is_event_file
 from multiboard.records import Damage, unframe
@@ -23,23 +24,20 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-_DTYPES: Final = {
-    1: "<f4",
-    2: "<f8",
-    3: "<i4",
-    4: "u1",
-    5: "<i2",
-    6: "i1",
-    9: "<i8",
-    10: "?",
-    17: "<u2",
-    19: "<f2",
-    22: "<u4",
-    23: "<u8",
+_KINDS: Final = {
+    "scalars": "scalars",
+    "histograms": "histograms",
+    "images": "images",
+    "text": "texts",
+    "audio": "audios",
+    "pr_curves": "pr_curves",
+    "mesh": "meshes",
+    "multiboard": "tensors",
+    GRAPHS: "graphs",
 }
-"""NumPy dtype by TensorProto dtype (tensorflow/core/framework/types.proto)."""
-_STRING: Final = 7
-_KINDS: Final = {"scalars": "scalars", "histograms": "histograms", "images": "images", "text": "texts"}
+"""Field of RunData by plugin."""
+_GRAPH: Final = "Default"
+"""Tag of the run's own graph, which has none in the file."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,8 +47,9 @@ class Column:
     Attributes:
         step: int64 `[n]`.
         wall_time: float64 `[n]`, seconds since the epoch.
-        value: scalars: float64 `[n]`; histograms: n arrays `[k, 3]` of left, right, count; images: n lists of encoded pictures;
-            texts: n strings.
+        value: scalars: float64 `[n]`; histograms: n arrays `[k, 3]` of left, right, count; images and audios: n lists of files;
+            texts: n strings; pr_curves: n arrays `[6, k]`; meshes and tensors: n arrays in their dtype; graphs: n serialised
+            GraphDef.
         description: markdown of the tag.
     """
 
@@ -71,8 +70,13 @@ class RunData:
         path: the directory.
         scalars: columns of numbers.
         histograms: columns of bucket rows.
-        images: columns of pictures, as encoded bytes.
-        texts: columns of strings.
+        images: columns of pictures and videos, as encoded bytes.
+        texts: columns of strings; tables are texts.
+        audios: columns of clips, as encoded bytes.
+        pr_curves: columns of curves; rows TP, FP, TN, FN, precision, recall by threshold.
+        meshes: columns of parts, `<tag>_VERTEX`, `<tag>_FACE` and `<tag>_COLOR`.
+        tensors: columns of raw tensors.
+        graphs: columns of serialised graphs; the run's own one has the tag 'Default'.
         hparams: the hyper-parameters, empty if there are none.
         status: 'success', 'failure' or '' while the hparams session has no end.
         damage: by file name, the places that could not be read.
@@ -83,6 +87,11 @@ class RunData:
     histograms: dict[str, Column] = field(default_factory=dict)
     images: dict[str, Column] = field(default_factory=dict)
     texts: dict[str, Column] = field(default_factory=dict)
+    audios: dict[str, Column] = field(default_factory=dict)
+    pr_curves: dict[str, Column] = field(default_factory=dict)
+    meshes: dict[str, Column] = field(default_factory=dict)
+    tensors: dict[str, Column] = field(default_factory=dict)
+    graphs: dict[str, Column] = field(default_factory=dict)
     hparams: dict[str, bool | float | str] = field(default_factory=dict)
     status: str = ""
     damage: dict[str, list[Damage]] = field(default_factory=dict)
@@ -164,6 +173,11 @@ class _Points:
     wall_time: list[float] = field(default_factory=list)
     value: list[Any] = field(default_factory=list)
 
+    def add(self, event: Any, value: Any) -> None:
+        self.step.append(event.step)
+        self.wall_time.append(event.wall_time)
+        self.value.append(value)
+
 
 class _Collected:
     """Points by tag while files are being read."""
@@ -179,6 +193,8 @@ class _Collected:
         except Exception as error:  # noqa: BLE001  # protobuf's DecodeError has moved between versions
             damage.append(Damage(-1, f"a record is no Event: {error}"))
             return
+        if event.graph_def:
+            self._points.setdefault(_GRAPH, _Points(GRAPHS, "")).add(event, event.graph_def)
         for value in event.summary.value:
             try:
                 self._add_value(event, value)
@@ -186,15 +202,13 @@ class _Collected:
                 damage.append(Damage(-1, f"tag {value.tag!r} at step {event.step} cannot be read: {error}"))
 
     def _add_value(self, event: Any, value: Any) -> None:
-        plugin = value.metadata.plugin_data.plugin_name or _legacy_plugin(value)
+        plugin = value.metadata.plugin_data.plugin_name or legacy_plugin(value)
         if plugin == "hparams":
             self._add_hparams(value.metadata.plugin_data.content)
             return
         points = self._points.setdefault(value.tag, _Points(plugin, value.metadata.description))
         if points.plugin in _KINDS:
-            points.value.append(_decode(value, points.plugin))  # first: it may fail
-            points.step.append(event.step)
-            points.wall_time.append(event.wall_time)
+            points.add(event, decode(value, points.plugin))
 
     def _add_hparams(self, content: bytes) -> None:
         data = proto.HParams.FromString(content)
@@ -211,48 +225,3 @@ class _Collected:
                 column = Column(np.array(points.step, np.int64), np.array(points.wall_time), value, points.description)
                 getattr(run, _KINDS[points.plugin])[tag] = column
         return run
-
-
-def _legacy_plugin(value: Any) -> str:
-    if value.HasField("histo"):
-        return "histograms"
-    if value.HasField("image"):
-        return "images"
-    return "" if value.HasField("tensor") else "scalars"
-
-
-def _decode(value: Any, plugin: str) -> Any:
-    if value.HasField("histo"):
-        return _legacy_rows(value.histo)
-    if value.HasField("image"):
-        return [value.image.encoded]
-    if not value.HasField("tensor"):
-        return value.simple_value
-    if plugin == "images":
-        return list(value.tensor.string_val[2:])
-    if plugin == "text":
-        return b"\n".join(value.tensor.string_val).decode(errors="replace")
-    array = _tensor(value.tensor)
-    if plugin == "scalars":
-        return array.item()  # fails for anything but one number
-    return array.reshape(-1, 3)
-
-
-def _tensor(tensor: Any) -> npt.NDArray[Any]:
-    shape = [dim.size for dim in tensor.tensor_shape.dim]
-    if tensor.dtype == _STRING:
-        return np.array(tensor.string_val, dtype=object).reshape(shape)
-    dtype = np.dtype(_DTYPES[tensor.dtype])
-    if tensor.tensor_content:
-        return np.frombuffer(tensor.tensor_content, dtype).astype(np.float64).reshape(shape)
-    listed = tensor.float_val or tensor.double_val or tensor.int_val or tensor.int64_val or tensor.bool_val
-    values = np.array(listed or [0], np.float64)
-    return np.resize(values, shape) if shape else values.reshape(-1)[:1].reshape(())
-
-
-def _legacy_rows(histogram: Any) -> npt.NDArray[np.float64]:
-    """Return the rows of an old histogram, whose first bucket begins at the observed minimum."""
-    right = np.array(histogram.bucket_limit)
-    left = np.concatenate([[histogram.min], right[:-1]])
-    rows = np.column_stack([np.minimum(left, right), right, np.array(histogram.bucket)])
-    return rows[rows[:, 2] > 0]

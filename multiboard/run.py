@@ -7,30 +7,34 @@ import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from time import time
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from multiboard import media
-from multiboard.arrays import framework_of, shape_of, stack_scalars, take_array, take_scalar
+from multiboard.arrays import framework_of, stack_scalars, take_array, take_scalar
 from multiboard.captures import scalar_tags
 from multiboard.errors import TagError, ValueKindError
 from multiboard.intake import STEP_MAX, STEP_MIN, Intake
+from multiboard.kinds import pictures
 from multiboard.pipeline import Pipeline
 from multiboard.reports import Reports
 from multiboard.sink import open_sink
-from multiboard.values import PLAIN, Capture, Histogram, HParams, Image, Raw, Scalars, SessionEnd, Text
+from multiboard.surface.measures import MeasuresSurface
+from multiboard.surface.media import MediaSurface
+from multiboard.surface.structures import StructuresSurface
+from multiboard.values import PLAIN, Capture, Histogram, HParams, Raw, Scalars, SessionEnd, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from multiboard.buckets import Statistics
     from multiboard.protocols import Sink
-    from multiboard.values import Foreign
+    from multiboard.values import Foreign, Image, Value
 
 _KNOWN_SETS: Final = 4096
 
 
-class Run:
+class Run(MediaSurface, MeasuresSurface, StructuresSurface):
     """One training job: one directory, one live event file, one row in the HParams table.
 
     Usable as a context manager; thread-safe. Logging never waits for a device or a disk and never raises because of data.
@@ -79,6 +83,7 @@ class Run:
         self._known: set[tuple[str, ...]] = set()
         self._captured: set[tuple[str, ...]] = set()
         self._has_hparams = False
+        self._once: set[str] = set()
         self._parent: Run | None = None
         self._children: list[Run] = []
         _RUNS.add(self)
@@ -170,10 +175,12 @@ class Run:
         step: int,
         *,
         dataformats: str | None = None,
+        boxes: Foreign | None = None,
+        box_labels: Sequence[object] | None = None,
         description: str = "",
         wall_time: float | None = None,
     ) -> None:
-        """Log one picture or a batch of pictures.
+        """Log one picture or a batch of pictures, with or without boxes on it.
 
         Args:
             tag: e.g. 'val/predictions'.
@@ -181,10 +188,17 @@ class Run:
             step: as in `log`.
             dataformats: the axes, one of HW, HWC, CHW, NHW, NHWC, NCHW. By default inferred: two axes are HW; an axis of 1 to 4
                 at the end is C, else one in front of the image axes; a remaining first axis is N.
+            boxes: `[K, 4]` of x0, y0, x1, y1 in pixels, drawn into every picture in turning colours.
+            box_labels: one text for each box. Needs Pillow: `multiboard[media]`.
             description: markdown, shown with the card; the first one of a tag counts.
             wall_time: as in `log`.
         """
-        self._log_value(tag, "image", step, wall_time, lambda n, now: _image(tag, pixels, dataformats, n, now, description))
+
+        def build(number: int, now: float) -> Value:
+            image, _ = pictures.take(tag, pixels, dataformats, number, now, description)
+            return image if boxes is None else _boxed(image, boxes, box_labels)
+
+        self._log_value(tag, "image", step, wall_time, build)
 
     def text(self, tag: str, text: str, step: int, *, description: str = "", wall_time: float | None = None) -> None:
         """Log a markdown text.
@@ -211,7 +225,12 @@ class Run:
         if not isinstance(config, Mapping):
             raise ValueKindError("hparams", config, "hyper-parameters are a mapping of names to values.")
         if self._has_hparams:
-            raise ValueKindError("hparams", config, "this run has its hyper-parameters already; pass all of them at once.")
+            raise ValueKindError(
+                "hparams",
+                config,
+                "this run has its hyper-parameters already; pass all of them at once, or give others a run of their own: "
+                "run.child(...), with SummaryWriter run_name=... or sub_runs=True.",
+            )
         self._has_hparams = True
         self._put(HParams(flatten(config), time()))
 
@@ -313,18 +332,39 @@ class Run:
     # ------------------------------------------------------------------ inside
 
     def _log_value(
-        self, tag: str, kind: str, step: object, wall_time: float | None, build: Callable[[int, float], Histogram | Image | Text]
+        self,
+        tag: str,
+        kind: str,
+        step: object,
+        wall_time: float | None,
+        build: Callable[[int, float], Value],
+        also: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         now = time() if wall_time is None else self._intake.moment(wall_time)
 
         def accept() -> None:
             number = self._intake.step(step)
             self._intake.claim(tag, kind)
-            self._enqueue(build(number, now))
+            for other, kind_of_other in also.items():
+                self._intake.claim(other, kind_of_other)
+            value = build(number, now)
+            self._intake.accepted(number)
+            self._put(value)
 
         self._intake.attempt(accept, step)
 
-    def _enqueue(self, value: Scalars | Histogram | Image | Text | Raw | Capture) -> None:
+    def _log_without_step(self, tag: str, kind: str, once: bool, build: Callable[[float], Value]) -> None:
+        def accept() -> None:
+            self._intake.check_open()
+            self._intake.claim(tag, kind)
+            if once and tag in self._once:
+                raise ValueKindError(tag, kind, f"this run has this {kind} already; one run takes one, e.g. use run.child(...).")
+            self._put(build(time()))
+            self._once.add(tag)
+
+        self._intake.attempt(accept, None)
+
+    def _enqueue(self, value: Scalars | Raw | Capture) -> None:
         self._intake.accepted(value.step)
         self._put(value)
 
@@ -361,11 +401,10 @@ def _take_values(tag: str, values: Foreign | Statistics) -> Foreign:
     return values if isinstance(values, Statistics) else take_array(tag, values)
 
 
-def _image(tag: str, pixels: Foreign, dataformats: str | None, step: int, now: float, description: str) -> Image:
-    taken = take_array(tag, pixels)
-    shape = shape_of(pixels) or shape_of(taken) or ()
-    axes = media.check_dataformats(tag, shape, dataformats) if dataformats else media.infer_dataformats(tag, shape)
-    return Image(tag, taken, axes, step, now, description)
+def _boxed(image: Image, boxes: Foreign, labels: Sequence[object] | None) -> Value:
+    from multiboard.kinds import boxes as boxed
+
+    return boxed.take(image, boxes, labels)
 
 
 def _check_text(tag: str, text: object) -> str:

@@ -6,7 +6,7 @@ import math
 from collections import Counter, defaultdict
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from multiboard import tags
 from multiboard.arrays import fetch_scalar
@@ -16,7 +16,7 @@ from multiboard.encode import Encoder, float32
 from multiboard.files import EventFile
 from multiboard.records import frame
 from multiboard.scalar_events import SMALLEST_TABLE, fill_table
-from multiboard.values import PLAIN, Capture, Histogram, HParams, Image, Raw, Scalars, SessionEnd, Text
+from multiboard.values import PLAIN, Capture, Histogram, HParams, Image, Raw, Scalars, SessionEnd, Summary, Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from multiboard.protocols import Logged
     from multiboard.reports import Reports
-    from multiboard.values import Value
+    from multiboard.values import Derived, Value
 
 _ENCODERS: Final[dict[type, Callable[..., bytes]]] = {
     Histogram: Encoder.histogram,
@@ -32,6 +32,7 @@ _ENCODERS: Final[dict[type, Callable[..., bytes]]] = {
     Text: Encoder.text,
     HParams: Encoder.hparams,
     SessionEnd: Encoder.session_end,
+    Summary: Encoder.summary,
 }
 
 
@@ -67,8 +68,11 @@ class EventSink:
                 self.accept(part)
         elif type(value) is Raw:
             self._add(value.event)
+        elif encode := _ENCODERS.get(type(value)):
+            self._add(encode(self._encoder, value))
         else:
-            self._add(_ENCODERS[type(value)](self._encoder, value))
+            for value_of_kind in cast("Derived", value).expand():
+                self.accept(value_of_kind)
 
     def _accept_scalars(self, value: Scalars) -> None:
         if not PLAIN.issuperset(map(type, value.values)):

@@ -7,10 +7,10 @@ Each record says where it belongs (tag, step) and when it was logged (wall time,
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import numpy as np
     import numpy.typing as npt
@@ -112,6 +112,36 @@ class Raw:
     step: int
 
 
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One finished tensor of any TensorBoard plugin.
+
+    Attributes:
+        plugin: the plugin's name, e.g. 'audio'.
+        data_class: SCALAR, TENSOR or BLOB_SEQUENCE of `wire`, 0 for unset.
+        tensor: the encoded tensor field, made with `wire.numbers` or `wire.strings`.
+        content: the plugin's own metadata.
+    """
+
+    kind: ClassVar[str] = "summary"
+    tag: str
+    plugin: str
+    data_class: int
+    tensor: bytes
+    step: int
+    wall_time: float
+    content: bytes = b""
+    description: str = ""
+
+
+class Derived(Protocol):
+    """A value that becomes other values in the writer thread: whatever takes time or waits for a device."""
+
+    def expand(self) -> Iterable[Value]:
+        """Return the values in their order; called once."""
+        ...
+
+
 class MeasuredBatch(NamedTuple):
     """Statistics of T tensors as a device kernel returns them, fetched to the host.
 
@@ -147,4 +177,4 @@ class Capture:
     descriptions: Mapping[str, str] = field(default_factory=dict)
 
 
-Value: TypeAlias = Scalars | Histogram | Image | Text | HParams | SessionEnd | Raw | Capture
+Value: TypeAlias = "Scalars | Histogram | Image | Text | HParams | SessionEnd | Raw | Capture | Summary | Derived"

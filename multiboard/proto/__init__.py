@@ -26,9 +26,12 @@ _SCHEMA: Final = {
     "7 session_log SessionLog",
     "SessionLog": "1 status int32",
     "Summary": "1 value Value*",
-    "Value": "1 tag string, 2 simple_value float, 4 image LegacyImage, 5 histo LegacyHistogram, 8 tensor TensorProto, "
-    "9 metadata SummaryMetadata",
+    "Value": "1 tag string, 2 simple_value float, 4 image LegacyImage, 5 histo LegacyHistogram, "
+    "6 audio LegacyAudio, 8 tensor TensorProto, 9 metadata SummaryMetadata",
     "LegacyImage": "1 height int32, 2 width int32, 4 encoded bytes",
+    "LegacyAudio": "4 encoded bytes",
+    "RunMetadata": "4 function_graphs FunctionGraphs*",
+    "FunctionGraphs": "2 pre_optimization_graph bytes",
     "LegacyHistogram": "1 min double, 2 max double, 3 num double, 6 bucket_limit double*, 7 bucket double*",
     "SummaryMetadata": "1 plugin_data PluginData, 2 display_name string, 3 description string, 4 data_class int32",
     "PluginData": "1 plugin_name string, 2 content bytes",
@@ -79,4 +82,5 @@ def _messages() -> dict[str, Any]:
 
 MESSAGES: Final = _messages()
 Event = MESSAGES["Event"]
+RunMetadata = MESSAGES["RunMetadata"]
 HParams = MESSAGES["HParams"]

@@ -10,7 +10,8 @@ import pytest
 
 import multiboard as mb
 
-DOCUMENTED = ["buckets", "encode", "files", "media", "reader", "records", "run", "tags"]
+DOCUMENTED = ["buckets", "encode", "files", "media", "reader", "records", "run", "summary_writer", "tags", "wire", "writer.files"]
+DOCUMENTED += [f"kinds.{kind}" for kind in ("audio", "pr_curve", "table", "video")] + ["surface.structures"]
 
 
 def test_every_public_name_exists_and_is_documented():

@@ -1,0 +1,137 @@
+"""The runs behind a `SummaryWriter`: opened with it, again when it is used after `close`, and one for each named sub-run."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from multiboard.arrays import fetch_array, framework_of
+from multiboard.run import Run, flatten
+from multiboard.sink import EventSink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from multiboard.protocols import Logged, Sink
+    from multiboard.reports import Reports
+    from multiboard.values import Value
+
+
+class WriterRuns:
+    """The run of a writer and its sub-runs.
+
+    Args:
+        log_dir: the run directory.
+        purge_step: TensorBoard's Python reader drops what earlier files hold from this step on; None drops nothing.
+        suffix: goes to the end of the event file's name.
+        write_to_disk: False takes all values and writes none; no directory is created.
+
+    Raises:
+        LogDirError: the directory cannot be written.
+    """
+
+    def __init__(self, log_dir: str, *, purge_step: int | None, suffix: str, write_to_disk: bool) -> None:
+        self.log_dir = log_dir
+        self._suffix = suffix
+        self._write_to_disk = write_to_disk
+        self._lock = threading.Lock()
+        self._children: dict[str, Run] = {}
+        self._hparams: dict[str, str] = {}
+        self._run: Run | None = self._open(purge_step)
+
+    def _open(self, first_step: int | None) -> Run:
+        sink: Callable[[Path, Reports], Sink] = _Nowhere
+        if self._write_to_disk:
+            sink = partial(EventSink, first_step=first_step, suffix=self._suffix)
+        return Run(self.log_dir, open_sink=sink)
+
+    def main(self) -> Run:
+        """Return the run of the writer; after `close` it continues in a new event file, as both peers do, and says so."""
+        return self._run or self._reopen()
+
+    def _reopen(self) -> Run:
+        with self._lock:
+            if self._run is None:
+                self._run = self._open(None)
+                self._run.report(
+                    "writer used after close",
+                    f"the SummaryWriter of {self.log_dir!r} is used after close(); it goes on in a new event file.",
+                )
+            return self._run
+
+    def child(self, name: str) -> Run:
+        """Return the sub-run of a name, opened at the first call; a name that leads to the writer's directory is its run.
+
+        Raises:
+            LogDirError: the directory cannot be written.
+        """
+        run = self.main()
+        path = os.path.normpath(Path(self.log_dir, name))
+        if path == os.path.normpath(self.log_dir):
+            return run
+        with self._lock:
+            if path not in self._children:
+                self._children[path] = run.child(name)
+            return self._children[path]
+
+    def opened(self) -> dict[str, Run]:
+        """Return the runs that are open now, by directory."""
+        main = {} if self._run is None else {self.log_dir: self._run}
+        return main | {run.log_dir: run for run in self._children.values()}
+
+    def start_session(self, run: Run, hparams: Mapping[str, Any]) -> None:
+        """Record the hyper-parameters of a run; the same once more change nothing, others are a mistake that `Run` tells."""
+        plain = {name: _plain(value) for name, value in hparams.items()} if isinstance(hparams, Mapping) else hparams
+        written = repr(flatten(plain)) if isinstance(plain, Mapping) else ""
+        if self._hparams.get(run.log_dir) != written:
+            run.hparams(plain)
+            self._hparams.setdefault(run.log_dir, written)
+
+    def close(self, *, success: bool) -> None:
+        """Close all runs; a second call does nothing."""
+        run, self._run = self._run, None
+        self._children, self._hparams = {}, {}
+        if run is not None:
+            run.close(success=success)
+
+
+def default_log_dir(comment: str) -> str:
+    """Return 'runs/<month><day>_<time>_<host><comment>', the name that both peers give."""
+    now = time.strftime("%b%d_%H-%M-%S")
+    return str(Path("runs", f"{now}_{socket.gethostname()}{comment}"))
+
+
+def _plain(value: Any) -> Any:
+    """Return the number in an array of one element, anything else as it is."""
+    if not framework_of(type(value)):
+        return value
+    array = fetch_array(value)
+    return array.item() if array.size == 1 else array.tolist()
+
+
+class _Nowhere:
+    """Takes values and keeps nothing."""
+
+    def __init__(self, log_dir: Path, reports: Reports) -> None:
+        pass
+
+    def accept(self, value: Value) -> None:
+        pass
+
+    def accept_scalars(self, logged: Sequence[Logged]) -> None:
+        pass
+
+    def flush(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        pass
+
+    def abandon(self) -> None:
+        pass

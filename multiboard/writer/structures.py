@@ -1,0 +1,91 @@
+"""Things with a structure: meshes, embeddings and the layout of charts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from multiboard.writer.base import WriterSurface
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from multiboard.values import Foreign
+
+
+class StructuresMethods(WriterSurface):
+    """Methods of `SummaryWriter` for structures."""
+
+    def add_mesh(
+        self,
+        tag: str,
+        vertices: Foreign,
+        colors: Foreign | None = None,
+        faces: Foreign | None = None,
+        config_dict: Mapping[str, Any] | None = None,
+        global_step: Any = None,
+        walltime: float | None = None,
+    ) -> None:
+        """Log points or triangles in space, see `Run.mesh`."""
+        step, when = self._at(global_step, walltime)
+        self.run.mesh(tag, vertices, step, faces=faces, colors=colors, config=config_dict, wall_time=when)
+
+    def add_graph(self, model: Any, input_to_model: Any = None, verbose: bool = False, use_strict_trace: bool = True) -> None:  # noqa: ARG002  # of the peers' signatures
+        """Show a finished graph in the Graphs tab, see `Run.graph`; a model is not traced, which is said and raises nothing.
+
+        Args:
+            model: a GraphDef message or its bytes.
+            input_to_model: accepted: nothing is traced.
+            verbose: accepted.
+            use_strict_trace: accepted.
+        """
+        if isinstance(model, bytes) or hasattr(model, "SerializeToString"):
+            self.run.graph(model if isinstance(model, bytes) else model.SerializeToString())
+            return
+        message = f"add_graph takes a GraphDef message or its bytes; no graph was written of the {type(model).__qualname__}."
+        self.run.report("graph of a model", message)
+
+    def add_embedding(
+        self,
+        mat: Foreign,
+        metadata: Any = None,
+        label_img: Foreign | None = None,
+        global_step: Any = None,
+        tag: str = "default",
+        metadata_header: Sequence[str] | None = None,
+    ) -> None:
+        """Write vectors for the Projector tab, see `Run.embedding`.
+
+        Args:
+            mat: `[N, D]`.
+            metadata: a label, or a row of them, for each vector.
+            label_img: a picture for each vector, `[N, C, H, W]`.
+            global_step: None is an embedding without steps.
+            tag: its name.
+            metadata_header: names of the columns of `metadata`.
+        """
+        step = None if global_step is None else self._at(global_step, None)[0]
+        self.run.embedding(tag, mat, labels=metadata, columns=metadata_header, sprite=label_img, step=step)
+
+    def add_custom_scalars(self, layout: Mapping[str, Mapping[str, Any]]) -> None:
+        """Describe the charts of the Custom Scalars tab, see `Run.layout`; all in one call."""
+        self.run.layout(layout)
+
+    def add_custom_scalars_multilinechart(self, tags: Sequence[str], category: str = "default", title: str = "untitled") -> None:
+        """Draw several tags into one chart of the Custom Scalars tab.
+
+        Args:
+            tags: scalars, or regular expressions that match them.
+            category: a group of charts.
+            title: of the chart.
+        """
+        self.add_custom_scalars({category: {title: ["Multiline", tags]}})
+
+    def add_custom_scalars_marginchart(self, tags: Sequence[str], category: str = "default", title: str = "untitled") -> None:
+        """Draw a band around a tag in the Custom Scalars tab.
+
+        Args:
+            tags: value, lower bound and upper bound.
+            category: a group of charts.
+            title: of the chart.
+        """
+        self.add_custom_scalars({category: {title: ["Margin", tags]}})
