@@ -111,6 +111,9 @@ class Intake:
         """Raise the error in the first step of the run; afterwards count it and say it once."""
         here = step if type(step) is int and STEP_MIN <= step <= STEP_MAX else self.last_step
         if self._first_step is None or self._first_step == self.last_step == here:
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # the traceback holds this frame: with the name it would be a cycle, and keep refused tensors alive
         cause = f"{type(error).__name__} {getattr(error, 'tag', '')}".strip()
         self._reports.add(cause, str(error))

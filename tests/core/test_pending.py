@@ -1,6 +1,8 @@
 """Values that are still being computed are waited for by the writer thread, never by the caller."""
 
+import gc
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -90,3 +92,22 @@ def test_a_tag_of_a_capture_cannot_have_another_kind(log_dir):
         run.log({"params/a/kernel": 1.0}, 0)
         with pytest.raises(mb.TagKindError):
             run.capture(Capture(("params/a/kernel",), Later(None), 0, 0.0))
+
+
+@pytest.mark.parametrize("logged_steps", [1, 3])
+def test_a_refused_capture_lets_go_of_its_tensors_at_once(log_dir, logged_steps):
+    """Also where the refusal is raised: its traceback must not keep a copy of the model until the next garbage collection."""
+    gc.disable()
+    try:
+        with mb.Run(log_dir) as run:
+            for step in range(logged_steps):
+                run.log({"params/a/kernel": 1.0}, step)
+            later = Later(None)
+            alive = weakref.ref(later)
+            capture = Capture(("params/a/kernel",), later, logged_steps - 1, 0.0)
+            with pytest.raises(mb.TagKindError) if logged_steps == 1 else pytest.warns(mb.MultiboardWarning):
+                run.capture(capture)
+            del later, capture
+            assert alive() is None
+    finally:
+        gc.enable()
