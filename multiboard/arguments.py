@@ -22,6 +22,13 @@ def check_positive(name: str, value: object) -> int:
     return value
 
 
+def check_start_step(value: object) -> int:
+    """Return the number of optimizer steps taken before, an integer of at least 0, or raise ArgumentError."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ArgumentError("start_step", value, "pass the number of optimizer steps taken before, an integer of at least 0")
+    return value
+
+
 def check_choices(name: str, values: object, allowed: Iterable[str]) -> tuple[str, ...]:
     """Return the values as a tuple if each is allowed, or raise ArgumentError that offers the nearest one."""
     known = tuple(allowed)

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from multiboard import tags
-from multiboard.arguments import check_positive, check_run
+from multiboard.arguments import check_positive, check_run, check_start_step
 from multiboard.errors import ArgumentError
 from multiboard.values import Capture, MeasuredBatch
 from multiboard_jax.measured import Measurement, measured_nnx_step, measured_step
@@ -79,8 +79,7 @@ def wrap_train_step(
         learning_rate is None or isinstance(learning_rate, (int, float)) or callable(learning_rate)
     ):
         raise ArgumentError("learning_rate", learning_rate, "pass a number, an optax schedule or None")
-    if isinstance(start_step, bool) or not isinstance(start_step, int) or start_step < 0:
-        raise ArgumentError("start_step", start_step, "pass the number of updates taken before, 0 for a new training")
+    check_start_step(start_step)
     options = {"static_argnums": static_argnums, "donate_argnums": donate_argnums}
     for name, value in options.items():
         _check_argnums(name, value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import sys
 from time import time
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from multiboard_keras.train_step import TrainStep
-
-_logger = logging.getLogger("multiboard")
 
 
 class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no type information
@@ -222,10 +219,7 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has 
 
     def _report(self, cause: str, message: str) -> None:
         if self._run is not None:
-            try:
-                self._run.report(cause, message)
-            except Warning as warning:  # a filter turns warnings into errors
-                _logger.warning("%s", warning)
+            self._run.report(cause, message)
 
 
 def _check_log_dir(log_dir: object) -> str | os.PathLike[str]:

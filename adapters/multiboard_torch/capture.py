@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from time import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -10,7 +9,7 @@ import torch
 from torch import nn
 
 from multiboard import tags
-from multiboard.arguments import check_choices, check_positive, check_run
+from multiboard.arguments import check_choices, check_positive, check_run, check_start_step
 from multiboard.errors import ArgumentError, MultiboardError
 from multiboard.values import Capture
 from multiboard_torch.batch import Batch, check_backlog, values_of
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 
 STAGE: Final = "as the optimizer sees it"
 """Accumulated, unscaled, clipped and all-reduced, if the loop does these before `optimizer.step()`."""
-
-_logger = logging.getLogger("multiboard")
 
 
 def watch(
@@ -87,8 +84,7 @@ def watch(
         raise ArgumentError("model", model, "pass the torch.nn.Module that is trained")
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise ArgumentError("optimizer", optimizer, "pass the torch.optim.Optimizer whose step() updates the model")
-    if isinstance(start_step, bool) or not isinstance(start_step, int) or start_step < 0:
-        raise ArgumentError("start_step", start_step, "pass the number of optimizer steps taken before, an integer of at least 0")
+    check_start_step(start_step)
     groups = check_choices("log", log, (tags.PARAMS, tags.GRADS))
     return Watch(model, optimizer, check_run(run), check_positive("every", every), groups, start_step)
 
@@ -155,10 +151,7 @@ class Watch:
     def _report(self, error: Exception, what: str) -> None:
         kind = type(error).__name__
         cause = f"{kind} {getattr(error, 'tag', '')}".strip() if isinstance(error, MultiboardError) else f"capture {kind}"
-        try:
-            self._run.report(cause, f"{what}: {kind}: {error}")
-        except Warning as warning:  # a filter turns warnings into errors
-            _logger.warning("%s", warning)
+        self._run.report(cause, f"{what}: {kind}: {error}")
 
     # ------------------------------------------------------------------ one capture
 
