@@ -185,6 +185,9 @@ class _Batch:
     def __init__(self, measured: Measured) -> None:
         self._measured = measured
 
+    def is_ready(self) -> bool:
+        return all(array.is_ready() for array in self._measured)
+
     def fetch(self) -> MeasuredBatch:
         return MeasuredBatch(*jax.device_get(tuple(self._measured)))
 

@@ -30,5 +30,8 @@ class _Pending:
         for array in measured:
             array.copy_to_host_async()
 
+    def is_ready(self) -> bool:
+        return all(array.is_ready() for array in self._measured)
+
     def fetch(self) -> MeasuredBatch:
         return MeasuredBatch(*(np.asarray(array) for array in self._measured))

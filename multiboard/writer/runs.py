@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multiboard.arrays import fetch_array, framework_of
+from multiboard.event_writer import FileOptions
 from multiboard.run import Run, flatten
-from multiboard.sink import EventSink
+from multiboard.sink import EventSink, Nowhere
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from multiboard.protocols import Logged, Sink
+    from multiboard.protocols import Sink
     from multiboard.reports import Reports
-    from multiboard.values import Value
 
 
 class WriterRuns:
@@ -46,9 +46,9 @@ class WriterRuns:
         self._run: Run | None = self._open(purge_step)
 
     def _open(self, first_step: int | None) -> Run:
-        sink: Callable[[Path, Reports], Sink] = _Nowhere
+        sink: Callable[[Path, Reports], Sink] = Nowhere
         if self._write_to_disk:
-            sink = partial(EventSink, first_step=first_step, suffix=self._suffix)
+            sink = partial(EventSink, options=FileOptions(first_step, suffix=self._suffix))
         return Run(self.log_dir, open_sink=sink)
 
     def main(self) -> Run:
@@ -113,25 +113,3 @@ def _plain(value: Any) -> Any:
         return value
     array = fetch_array(value)
     return array.item() if array.size == 1 else array.tolist()
-
-
-class _Nowhere:
-    """Takes values and keeps nothing."""
-
-    def __init__(self, log_dir: Path, reports: Reports) -> None:
-        pass
-
-    def accept(self, value: Value) -> None:
-        pass
-
-    def accept_scalars(self, logged: Sequence[Logged]) -> None:
-        pass
-
-    def flush(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        pass
-
-    def abandon(self) -> None:
-        pass
