@@ -34,7 +34,7 @@ def deliver_scalars(sink: Sink, logged: Sequence[Logged], reports: Reports) -> N
 def deliver_drops(sink: Sink, reports: Reports) -> None:
     """Hand the number of dropped values to a sink, by kind, if it has changed."""
     for kind, drops in reports.new_drops().items():
-        deliver(sink, Scalars((tags.dropped(kind),), (float(drops.count),), drops.step, time()), reports)
+        deliver(sink, Scalars((tags.dropped(kind),), (float(drops.total),), drops.step, time()), reports)
 
 
 def guarded(action: Callable[[], object], reports: Reports) -> bool:

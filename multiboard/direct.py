@@ -14,7 +14,7 @@ from multiboard.exits import watch_pipeline
 
 if TYPE_CHECKING:
     from multiboard.budget import MemoryBudget
-    from multiboard.protocols import Logged, Sink
+    from multiboard.protocols import Lane, Logged, Sink
     from multiboard.reports import Reports
     from multiboard.values import Scalars, Value
 
@@ -106,9 +106,10 @@ class DirectPipeline:
     def flush(self, timeout: float | None = None) -> bool:  # noqa: ARG002  # of `Pipeline`
         """Try again to write what the disk refused; tell whether all is written."""
         with self._lock:
-            return all([self._finish(sink) for sink in self._sinks])
+            written = [self._finish(sink) for sink in self._sinks]
+        return all(written)
 
-    def close_lane(self, lane: DirectLane) -> None:
+    def close_lane(self, lane: Lane) -> None:
         """Close one sink and forget it."""
         with self._lock:
             self._sinks.remove(lane.sink)

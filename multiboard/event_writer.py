@@ -67,8 +67,8 @@ class EventWriter:
         for other in self._file.others_being_written():
             self._reports.add(
                 "second live file",
-                f"{other} is being written, too: TensorBoard reads one live file per run and may not show the points of the other "
-                "one. Give every process and every Run a directory of its own, e.g. run.child('worker1').",
+                f"{other} is being written, too: TensorBoard reads one live file per run and may not show the points of the "
+                "other one. Give every process and every Run a directory of its own, e.g. run.child('worker1').",
             )
             return
 

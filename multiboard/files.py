@@ -119,7 +119,7 @@ class EventFile:
     def is_gone(self) -> bool:
         """Tell whether the file was deleted or replaced: what is written to it would be lost."""
         try:
-            return not os.path.samestat(os.stat(self.path), os.fstat(self._descriptor))
+            return not os.path.samestat(self.path.stat(), os.fstat(self._descriptor))
         except FileNotFoundError:
             return True
         except OSError:  # e.g. a file system that hangs or has lost its server: writing will tell

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from multiboard.protocols import is_ready
 from multiboard.sizes import bytes_of, call_bytes
 from multiboard.values import Capture, Scalars
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from multiboard.budget import MemoryBudget
     from multiboard.protocols import Logged, Sink
@@ -119,7 +120,7 @@ class QueueLane:
         logged = [self.numbers.popleft() for _ in range(len(self.numbers))]
         if not wait:
             for i, record in enumerate(logged):
-                if type(record) is Scalars and not _all_ready(record.values):
+                if type(record) is Scalars and not all(map(is_ready, record.values)):
                     self.numbers.extendleft(reversed(logged[i:]))
                     return logged[:i]
         return logged
@@ -130,7 +131,7 @@ class QueueLane:
         Args:
             wait: also one that is still being computed.
         """
-        if not self._values or not (wait or _value_ready(self._values[0][0])):
+        if not self._values or not (wait or is_ready(_awaited(self._values[0][0]))):
             return None
         value, size = self._values.popleft()
         self._budget.give_back(size)
@@ -146,18 +147,6 @@ class QueueLane:
         self._values.clear()
 
 
-def _all_ready(values: Iterable[Any]) -> bool:
-    return all(_ready(value) for value in values)
-
-
-def _ready(value: Any) -> bool:
-    """Tell whether fetching a value will not wait; what cannot be asked counts as ready."""
-    ask = getattr(value, "is_ready", None)
-    try:
-        return ask is None or bool(ask())
-    except Exception:  # noqa: BLE001  # e.g. a deleted buffer: fetching it reports what is wrong
-        return True
-
-
-def _value_ready(value: Value) -> bool:
-    return _ready(value.batch) if isinstance(value, Capture) else True
+def _awaited(value: Value) -> object:
+    """Return the part of a value that is computed on a device."""
+    return value.batch if isinstance(value, Capture) else value

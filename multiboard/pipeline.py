@@ -1,7 +1,7 @@
 """The one writer thread between the training loop and the files.
 
-Callers append to the queues of their lane and return: no lock, no wake-up. The writer wakes ten times a second, takes all there is
-and writes it with one call per file. `flush` and `close` wait for it; nothing else does. Large values are encoded in slices of
+Callers append to the queues of their lane and return: no lock, no wake-up. The writer wakes ten times a second, takes all there
+is and writes it with one call per file. `flush` and `close` wait for it; nothing else does. Large values are encoded in slices of
 time, with scalars in between, so that a killed process loses little.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from multiboard.budget import MemoryBudget
-    from multiboard.protocols import Sink
+    from multiboard.protocols import Lane, Sink
     from multiboard.reports import Reports
 
 INTERVAL: Final = 0.1
@@ -89,9 +89,9 @@ class Pipeline:
                 return False
         return request.written
 
-    def close_lane(self, lane: QueueLane) -> None:
+    def close_lane(self, lane: Lane) -> None:
         """Close one sink after all that was put for it, and forget it; returns when that is done, or the writer has ended."""
-        self._closing.append(lane)
+        self._closing.extend(own for own in tuple(self._lanes) if own is lane)
         self.flush()
 
     def stop_soon(self) -> None:

@@ -28,11 +28,11 @@ class Drops(NamedTuple):
     """Values of one kind that had to go.
 
     Attributes:
-        count: so far.
+        total: so far.
         step: the largest step of them.
     """
 
-    count: int
+    total: int
     step: int
 
 
@@ -80,7 +80,7 @@ class Reports:
         """
         with self._lock:
             before = self._drops.get(kind, Drops(0, step))
-            self._drops[kind] = Drops(before.count + count, max(before.step, step))
+            self._drops[kind] = Drops(before.total + count, max(before.step, step))
         if self._on_drop is not None:
             self._call(self._on_drop, kind, count, step)
         said = f"values of the kind {kind} are dropped from step {step} on: {reason}; {dropped(kind)!r} counts them."
@@ -91,8 +91,8 @@ class Reports:
         if not self._drops:
             return {}
         with self._lock:
-            changed = {kind: drops for kind, drops in self._drops.items() if drops.count != self._written.get(kind)}
-            self._written |= {kind: drops.count for kind, drops in changed.items()}
+            changed = {kind: drops for kind, drops in self._drops.items() if drops.total != self._written.get(kind)}
+            self._written |= {kind: drops.total for kind, drops in changed.items()}
         return changed
 
     def summary(self) -> str:

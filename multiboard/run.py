@@ -111,7 +111,7 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
         sink = self._open_sink(Path(log_dir), reports)
         pipeline = DirectPipeline(reports, budget) if durable else Pipeline(reports, budget, block=overflow == "block")
         self._attach(Path(log_dir), pipeline, sink, reports)
-        self._finalizer = weakref.finalize(self, type(pipeline).stop_soon, pipeline)
+        self._finalizer = weakref.finalize(self, pipeline.stop_soon)
         self._finalizer.atexit = False  # at the end of the process all pipelines are closed, and waited for
         if config is not None:
             self.hparams(config)

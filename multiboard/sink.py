@@ -219,19 +219,21 @@ class Nowhere:
         pass
 
     def accept(self, value: Value) -> None:
-        pass
+        """Forget a value."""
 
     def accept_scalars(self, logged: Sequence[Logged]) -> None:
-        pass
+        """Forget scalars."""
 
     def flush(self) -> bool:
+        """Do nothing."""
         return True
 
     def held_bytes(self) -> int:
+        """Return 0."""
         return 0
 
     def close(self) -> None:
-        pass
+        """Do nothing."""
 
     def abandon(self) -> None:
-        pass
+        """Do nothing."""

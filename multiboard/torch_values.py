@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from multiboard.values import Foreign
+
+
+_HALF_BYTES: Final = 2
 
 
 def plain_classes() -> frozenset[type]:
@@ -53,7 +56,9 @@ class _Stack:
         torch = sys.modules["torch"]
         try:
             stack = torch.stack(tensors).detach()
-            exact = stack.element_size() > 2 or len({tensor.dtype for tensor in tensors}) == 1  # int64 and bfloat16 make bfloat16
+            exact = (
+                stack.element_size() > _HALF_BYTES or len({tensor.dtype for tensor in tensors}) == 1
+            )  # int64 and bfloat16 make bfloat16
         except (RuntimeError, TypeError):  # devices or shapes differ: [] and [1] are both a number
             exact = False
         if not exact:
