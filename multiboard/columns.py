@@ -92,10 +92,12 @@ def _read_length(
 ) -> npt.NDArray[np.int64]:
     """Take the scalars among records of one length; return the offsets of the others."""
     left: list[npt.NDArray[np.int64]] = []
-    for _ in range(_LAYOUTS):
-        layout = _sampled_layout(data, group, length)
+    tried: set[Layout] = set()
+    while len(tried) < _LAYOUTS:
+        layout = _sampled_layout(data, group, length, tried)
         if layout is None:
             break
+        tried.add(layout)
         table = _Table(data, layout, length)
         parts = [table.read(group[begin : begin + table.size], damage) for begin in range(0, len(group), table.size)]
         points += [one for part in parts for one in part.points]
@@ -104,12 +106,12 @@ def _read_length(
     return np.concatenate([group, *left])
 
 
-def _sampled_layout(data: bytes, group: npt.NDArray[np.int64], length: int) -> Layout | None:
-    """Return the layout of the first of a few records that has one."""
+def _sampled_layout(data: bytes, group: npt.NDArray[np.int64], length: int, tried: set[Layout]) -> Layout | None:
+    """Return the first layout that was not tried among those of a few records."""
     count = 1 + len(group).bit_length() // 2 if len(group) >= _FEWEST else 0
     for offset in group[np.linspace(0, len(group) - 1, count).astype(int)].tolist():
         found = scalar_layout(data[offset + _HEADER : offset + _HEADER + length])
-        if found:
+        if found and found[0] not in tried:
             return found[0]
     return None
 
@@ -182,16 +184,18 @@ class _Table:
             return _Read([], other, at)
         rows = _Rows(self._data, at)
         words = self._words(rows)
-        first, group, counts = self._groups(words)
-        series = [self._series(words[:, i], int(at[i])) if n >= _FEWEST else () for i, n in zip(first, counts, strict=True)]
-        elsewhere = np.array([one is None for one in series])[group]
-        taken = np.array([bool(one) for one in series])[group] & (words == words[:, first][:, group]).all(axis=0)
-        left = at[~(taken | elsewhere)]
-        fixed_crcs = np.array([crc32c(self._joined(words[:, i])) for i in first], np.uint32)
-        intact = self._intact(rows, at, fixed_crcs[group])
+        first, group = self._groups(words)
+        if not len(first):
+            return _Read([], np.concatenate([other, at]), at[:0])
+        series = [self._series(words[:, i], int(at[i])) for i in first]
+        elsewhere = np.array([*(one is None for one in series), True])[group]
+        taken = np.array([*map(bool, series), False])[group]
+        taken[taken] = (words[:, taken] == words[:, first][:, group[taken]]).all(axis=0)
+        fixed = np.array([*(crc32c(self._joined(words[:, i])) for i in first), 0], np.uint32)
+        intact = self._intact(rows, at, fixed[group])
         damage.extend(payload_damage(self._data, offset) for offset in at[taken & ~intact].tolist())
         points = self._points(rows, at, step, np.where(taken & intact, group, -1), series)
-        return _Read(points, np.concatenate([other, at[elsewhere]]), left)
+        return _Read(points, np.concatenate([other, at[elsewhere]]), at[~(taken | elsewhere)])
 
     def _steps(self, rows: _Rows) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """Return the steps, and which of them are varints of the width that the layout says."""
@@ -211,8 +215,8 @@ class _Table:
             np.bitwise_and(rows.take(_HEADER + offset, "<u8"), mask, out=word)
         return words
 
-    def _groups(self, words: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-        """Return the first record of each group of equal events, the group of each record, and the sizes.
+    def _groups(self, words: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """Return the first record of each large group of equal events, and the group of each record, -1 in small ones.
 
         Equality is that of a random hash here.
         """
@@ -220,7 +224,9 @@ class _Table:
         for word, factor in zip(words, self._factors, strict=True):
             key += word * factor
         _, first, group, counts = np.unique(key, return_index=True, return_inverse=True, return_counts=True)
-        return first, group, counts
+        large = counts >= _FEWEST
+        number = np.where(large, np.cumsum(large) - 1, -1)
+        return first[large], number[group]
 
     def _joined(self, words: npt.NDArray[np.uint64]) -> bytes:
         """Return the payload of an event without the bytes that change."""

@@ -15,7 +15,6 @@ import numpy as np
 from multiboard import proto
 from multiboard.columns import scalar_columns
 from multiboard.decode import GRAPHS, decode, legacy_plugin, lone_plugin
-from multiboard.events import read_event
 from multiboard.records import Damage, payload_at, payload_damage, walk
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from multiboard.columns import Points
-    from multiboard.events import Event
 
 KINDS: Final = {
     "scalars": "scalars",
@@ -119,22 +117,22 @@ class Contents:
     ) -> dict[tuple[str, str], _Singles]:
         """Read records one by one."""
         singles: dict[tuple[str, str], _Singles] = {}
-        undescribed: list[tuple[int, Event, bytes]] = []
+        undescribed: list[tuple[int, Any, bytes]] = []
         for offset in records.tolist():
             payload = payload_at(data, offset)
             if payload is None:
                 damage.append(payload_damage(data, offset))
                 continue
             try:
-                event = read_event(payload)
-            except ValueError as error:
+                event = proto.Outline.FromString(payload)
+            except Exception as error:  # noqa: BLE001  # protobuf's DecodeError has moved between versions
                 damage.append(Damage(offset, f"a record is no Event: {error}"))
                 continue
-            if event.graph:
-                _add(singles, ("graphs", RUN_GRAPH), offset, event, payload[slice(*event.graph)])
-            for begin, end in event.values:
-                if self._add_value(singles, offset, event, payload[begin:end], damage):
-                    undescribed.append((offset, event, payload[begin:end]))
+            if event.graph_def:
+                _add(singles, ("graphs", RUN_GRAPH), offset, event, event.graph_def)
+            undescribed += [
+                (offset, event, part) for part in event.summary.value if self._add_value(singles, offset, event, part, damage)
+            ]
         for offset, event, part in undescribed:
             self._add_value(singles, offset, event, part, damage, alone=True)
         return singles
@@ -143,7 +141,7 @@ class Contents:
         self,
         singles: dict[tuple[str, str], _Singles],
         offset: int,
-        event: Event,
+        event: Any,
         part: bytes,
         damage: list[Damage],
         *,
@@ -175,7 +173,7 @@ class Contents:
                 plugin = known.plugin if known else lone_plugin(value)
             if plugin in KINDS:
                 _add(singles, (KINDS[plugin], value.tag), offset, event, decode(value, plugin))
-        except Exception as error:  # noqa: BLE001  # protobuf's DecodeError has moved between versions; a value costs no other
+        except Exception as error:  # noqa: BLE001  # one value that cannot be read does not cost the others
             damage.append(Damage(offset, f"{name or 'a value of a record'} cannot be read: {error}"))
         return False
 
@@ -209,7 +207,7 @@ class Contents:
             self._chunks.setdefault(key, []).append(_in_order(found.pop(key), key[0] == "scalars"))
 
 
-def _add(singles: dict[tuple[str, str], _Singles], key: tuple[str, str], offset: int, event: Event, value: Any) -> None:
+def _add(singles: dict[tuple[str, str], _Singles], key: tuple[str, str], offset: int, event: Any, value: Any) -> None:
     if key not in singles:
         singles[key] = _Singles(array("d") if key[0] == "scalars" else [])
     one = singles[key]

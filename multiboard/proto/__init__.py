@@ -24,6 +24,8 @@ _TYPES: Final = {
 _SCHEMA: Final = {
     "Event": "1 wall_time double, 2 step int64, 3 file_version string, 4 graph_def bytes, 5 summary Summary, "
     "7 session_log SessionLog",
+    "Outline": "1 wall_time double, 2 step int64, 4 graph_def bytes, 5 summary Values",
+    "Values": "1 value bytes*",
     "SessionLog": "1 status int32",
     "Summary": "1 value Value*",
     "Value": "1 tag string, 2 simple_value float?, 4 image LegacyImage, 5 histo LegacyHistogram, "
@@ -86,6 +88,8 @@ def _messages() -> dict[str, Any]:
 
 MESSAGES: Final = _messages()
 Event = MESSAGES["Event"]
+Outline = MESSAGES["Outline"]
+"""An Event whose values are still bytes: many empty ones would take fifty times their size as objects."""
 Value = MESSAGES["Value"]
 RunMetadata = MESSAGES["RunMetadata"]
 HParams = MESSAGES["HParams"]
