@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 import google_crc32c
 import numpy as np
 
+from multiboard.checksums import contributions
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -80,54 +82,99 @@ def walk(data: bytes, damage: list[Damage]) -> npt.NDArray[np.int64]:
         data: the content of a file.
         damage: receives one entry per place where no record could be found.
     """
-    offsets = array("q")
-    headers = _Headers(data)
-    lengths: dict[bytes, int] = {}
-    offset, size, last, streak = 0, len(data), -1, 0
-    while offset < size:
-        header = data[offset : offset + _HEADER.size]
-        length = lengths.get(header, -1)
-        if length < 0:
-            if len(header) < _HEADER.size:
-                damage.append(Damage(offset, "the file ends inside a record header", torn=True))
-                break
-            length, checksum = _HEADER.unpack(header)
-            if masked_crc(header[:8]) != checksum:
-                damage.append(Damage(offset, "the length of the record is damaged"))
-                offset = headers.find(offset + 1)
-                continue
-            if len(lengths) < _KNOWN_HEADERS:
-                lengths[header] = length
-        end = offset + OVERHEAD + length
-        if end > size:
-            damage.append(Damage(offset, f"the file ends inside a record of {length} bytes", torn=True))
-            break
-        offsets.append(offset)
-        offset = end
-        streak = streak + 1 if length == last else 0
-        last = length
-        if streak == _STREAK:
-            count = _equal_headers(data, offset, header, OVERHEAD + length)
-            offsets.frombytes(np.arange(offset, offset + count * (OVERHEAD + length), OVERHEAD + length).tobytes())
-            offset += count * (OVERHEAD + length)
-            streak = 0
-    return np.frombuffer(offsets, np.int64) if offsets else np.empty(0, np.int64)
+    way = _Walk(data, damage)
+    way.run()
+    return np.frombuffer(way.offsets, np.int64)
 
 
 _KNOWN_HEADERS: Final = 4096
-_STREAK: Final = 16
-"""Records of one length in a row after which more of them are expected."""
-_FIRST_LOOK, _LONGEST_LOOK = 64, 65536
+_LONGEST_PERIOD: Final = 32
+_SAMPLE: Final = 3 * _LONGEST_PERIOD
+"""Records in a row whose lengths are compared to find a period."""
+_FIRST_LOOK, _LONGEST_LOOK = 16, 16384
 
 
-def _equal_headers(data: bytes, offset: int, header: bytes, stride: int) -> int:
-    """Return how many whole records with this header follow each other from `offset` on."""
-    possible = (len(data) - offset) // stride
-    length, checksum = _HEADER.unpack(header)
+class _Walk:
+    """Goes from record to record: one by one, and in leaps where the lengths repeat, as they do when tags are logged in turn.
+
+    Args:
+        data: the content of a file.
+        damage: receives what is wrong with it.
+    """
+
+    def __init__(self, data: bytes, damage: list[Damage]) -> None:
+        self.offsets = array("q")
+        self._data = data
+        self._damage = damage
+        self._headers = _Headers(data)
+        self._lengths: dict[bytes, int] = {}
+
+    def run(self) -> None:
+        """Find all records."""
+        data, size, lengths, append = self._data, len(self._data), self._lengths, self.offsets.append
+        offset, patience, leap_at = 0, _SAMPLE, _SAMPLE
+        while offset < size:
+            header = data[offset : offset + 12]
+            length = lengths.get(header, -1)
+            if length < 0:
+                found = self._length(header, offset)
+                if found is None:
+                    offset = self._headers.find(offset + 1) if len(header) == _HEADER.size else size
+                    continue
+                length = found
+            end = offset + OVERHEAD + length
+            if end > size:
+                self._damage.append(Damage(offset, f"the file ends inside a record of {length} bytes", torn=True))
+                return
+            append(offset)
+            offset = end
+            if len(self.offsets) >= leap_at:
+                landed = self._leap(offset)
+                patience = _SAMPLE if landed > offset else min(2 * patience, 64 * _SAMPLE)
+                offset, leap_at = landed, len(self.offsets) + patience
+
+    def _length(self, header: bytes, offset: int) -> int | None:
+        """Return the length that a header says, None if it is damaged or cut."""
+        if len(header) < _HEADER.size:
+            self._damage.append(Damage(offset, "the file ends inside a record header", torn=True))
+            return None
+        length, checksum = _HEADER.unpack(header)
+        if masked_crc(header[:8]) != checksum:
+            self._damage.append(Damage(offset, "the length of the record is damaged"))
+            return None
+        if len(self._lengths) < _KNOWN_HEADERS:
+            self._lengths[header] = length
+        return int(length)
+
+    def _leap(self, offset: int) -> int:
+        """Add all records from `offset` on whose headers continue the period of the last ones; return the offset behind them."""
+        recent = self.offsets[-_SAMPLE:]
+        recent.append(offset)
+        strides = [after - before for before, after in zip(recent, recent[1:], strict=False)]
+        period = next((p for p in range(1, _LONGEST_PERIOD + 1) if strides[p:] == strides[:-p]), 0)
+        if not period:
+            return offset
+        begins, ends = recent[-1 - period : -1], recent[-period:]
+        if any(begin + OVERHEAD + _LENGTH.unpack_from(self._data, begin)[0] != end for begin, end in zip(begins, ends, strict=True)):
+            return offset  # something damaged lies between
+        stride = offset - begins[0]
+        count = min(_equal_headers(self._data, begin, stride) for begin in begins)
+        found = np.array(begins)[np.newaxis, :] + stride * np.arange(1, count + 1)[:, np.newaxis]
+        self.offsets.frombytes(found.astype(np.int64).tobytes())
+        return offset + count * stride
+
+
+def _equal_headers(data: bytes, offset: int, stride: int) -> int:
+    """Return how many records follow that have the header of the record at `offset`, each `stride` bytes behind the last.
+
+    Each of them is whole, for its end is at most that of the last stride.
+    """
+    length, checksum = _HEADER.unpack_from(data, offset)
+    possible = (len(data) - offset) // stride - 1
     count, look = 0, _FIRST_LOOK
     while count < possible:
         look = min(look, possible - count)
-        begin = offset + count * stride
+        begin = offset + (count + 1) * stride
         lengths = np.ndarray((look,), "<u8", data, begin, (stride,))
         checksums = np.ndarray((look,), "<u4", data, begin + 8, (stride,))
         equal = (lengths == np.uint64(length)) & (checksums == np.uint32(checksum))
@@ -163,8 +210,6 @@ class _Headers:
         return len(self._data)
 
     def _headers_in(self, block: int) -> npt.NDArray[np.int64]:
-        from multiboard.checksums import contributions  # needed for damaged files only
-
         begin = block * self._BLOCK
         count = min(self._BLOCK, len(self._data) - OVERHEAD + 1 - begin)
         if count <= 0:
