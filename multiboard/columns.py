@@ -16,6 +16,7 @@ import numpy as np
 from multiboard.checksums import contributions
 from multiboard.layouts import Layout, Series, scalar_layout
 from multiboard.records import OVERHEAD, crc32c, mask_crcs, payload_damage
+from multiboard.rows import Rows, padded_varints
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +80,7 @@ def scalar_columns(
 def _by_length(data: bytes, records: npt.NDArray[np.int64]) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
     if not len(records):
         return
-    lengths = _Rows(data, records).take(0, "<i8")
+    lengths = Rows(data, records).take(0, "<i8")
     order = np.argsort(lengths, kind="stable")
     ordered = lengths[order]
     begins = np.flatnonzero(np.diff(ordered, prepend=-1))
@@ -114,26 +115,6 @@ def _sampled_layout(data: bytes, group: npt.NDArray[np.int64], length: int, trie
         if found and found[0] not in tried:
             return found[0]
     return None
-
-
-class _Rows:
-    """Records at offsets of a file, of which the same part is taken from each."""
-
-    def __init__(self, data: bytes, at: npt.NDArray[np.int64]) -> None:
-        self._data = data
-        self._at = at
-        strides = np.diff(at)
-        self._stride = int(strides[0]) if len(strides) and (strides == strides[0]).all() else 0
-
-    def __len__(self) -> int:
-        return len(self._at)
-
-    def take(self, offset: int, dtype: str) -> npt.NDArray[Any]:
-        """Return what lies at an offset within each record."""
-        if self._stride:
-            return np.ndarray(self._at.shape, dtype, self._data, int(self._at[0]) + offset, (self._stride,)).copy()
-        size = np.dtype(dtype).itemsize
-        return np.ndarray((len(self._data) - size + 1,), dtype, self._data, 0, (1,))[self._at + offset]
 
 
 class _Read(NamedTuple):
@@ -178,11 +159,11 @@ class _Table:
             at: offsets of at most `size` records.
             damage: receives one entry per wrong checksum.
         """
-        step, regular = self._steps(_Rows(self._data, at))
+        step, regular = padded_varints(Rows(self._data, at).take(_HEADER + self._layout.step, "<u8"), self._layout.width)
         other, at, step = at[~regular], at[regular], step[regular]
         if not len(at):
             return _Read([], other, at)
-        rows = _Rows(self._data, at)
+        rows = Rows(self._data, at)
         words = self._words(rows)
         first, group = self._groups(words)
         if not len(first):
@@ -197,18 +178,7 @@ class _Table:
         points = self._points(rows, at, step, np.where(taken & intact, group, -1), series)
         return _Read(points, np.concatenate([other, at[elsewhere]]), at[~(taken | elsewhere)])
 
-    def _steps(self, rows: _Rows) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-        """Return the steps, and which of them are varints of the width that the layout says."""
-        width = self._layout.width
-        word = rows.take(_HEADER + self._layout.step, "<u8")
-        step = np.zeros(len(word), np.uint64)
-        for byte in range(width):
-            step |= (word >> np.uint64(8 * byte) & np.uint64(0x7F)) << np.uint64(7 * byte)
-        ends = sum(0x80 << 8 * byte for byte in range(width))
-        regular = word & np.uint64(ends) == np.uint64(ends ^ 0x80 << 8 * (width - 1) if width else 0)
-        return step.view(np.int64), regular
-
-    def _words(self, rows: _Rows) -> npt.NDArray[np.uint64]:
+    def _words(self, rows: Rows) -> npt.NDArray[np.uint64]:
         """Return the bytes of the events without those that change, by word and record."""
         words = np.empty((len(self._offsets), len(rows)), np.uint64)
         for word, offset, mask in zip(words, self._offsets, self._masks, strict=True):
@@ -242,7 +212,7 @@ class _Table:
         return self._known[key]
 
     def _intact(
-        self, rows: _Rows, at: npt.NDArray[np.int64], fixed: npt.NDArray[np.uint32]
+        self, rows: Rows, at: npt.NDArray[np.int64], fixed: npt.NDArray[np.uint32]
     ) -> npt.NDArray[np.bool_]:
         """Tell which records have the right checksum, given that of their fixed bytes."""
         if sum(size for _, size in self._changing) <= _LOOKUPS:
@@ -253,14 +223,14 @@ class _Table:
             computed = np.fromiter(checksums, np.uint32, len(at))
         return mask_crcs(computed) == rows.take(_HEADER + self._length, "<u4")
 
-    def _changing_bytes(self, rows: _Rows) -> Iterator[tuple[npt.NDArray[np.uint8], int]]:
+    def _changing_bytes(self, rows: Rows) -> Iterator[tuple[npt.NDArray[np.uint8], int]]:
         for offset, size in self._changing:
             word = rows.take(_HEADER + offset, "<u4" if size == 4 else "<u8")  # noqa: PLR2004
             yield word.view(np.uint8).reshape(len(rows), -1)[:, :size], self._length - offset - size
 
     def _points(
         self,
-        rows: _Rows,
+        rows: Rows,
         at: npt.NDArray[np.int64],
         step: npt.NDArray[np.int64],
         group: npt.NDArray[np.intp],
