@@ -89,6 +89,10 @@ class Contents:
         Returns:
             The places that could not be read, by offset.
         """
+        with np.errstate(over="ignore", invalid="ignore"):  # signalling NaNs and doubles where floats belong are data
+            return self._add_file(data)
+
+    def _add_file(self, data: bytes) -> list[Damage]:
         self._files += 1
         damage: list[Damage] = []
         points, rest = scalar_columns(data, walk(data, damage), damage)
