@@ -27,9 +27,9 @@ from multiboard.errors import (
 from multiboard.run import Run
 
 if TYPE_CHECKING:
+    from multiboard.clean_copy import repair
     from multiboard.global_summary_writer import GlobalSummaryWriter
     from multiboard.reader import Column, RunData, read
-    from multiboard.clean_copy import repair
     from multiboard.summary_writer import SummaryWriter
 
 __all__ = [

@@ -26,7 +26,6 @@ from multiboard.records import frame, payload_at
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-
     from multiboard.history import Points
     from multiboard.records import Damage
 
@@ -217,7 +216,9 @@ _KEPT: Final = {1, 2}
 """Wall time and step."""
 
 
-def _reduced_values(payload: bytes, begin: int, end: int, tags: set[str | None], metadata: Mapping[str | None, bytes]) -> Iterator[bytes]:
+def _reduced_values(
+    payload: bytes, begin: int, end: int, tags: set[str | None], metadata: Mapping[str | None, bytes]
+) -> Iterator[bytes]:
     for number, kind, start, stop in fields(payload, begin, end):
         if (number, kind) == _VALUE:
             tag = read_value(payload, start, stop).tag

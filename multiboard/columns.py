@@ -211,9 +211,7 @@ class _Table:
             self._known[key] = () if not found else found[1] if found[0] == self._layout else None
         return self._known[key]
 
-    def _intact(
-        self, rows: Rows, at: npt.NDArray[np.int64], fixed: npt.NDArray[np.uint32]
-    ) -> npt.NDArray[np.bool_]:
+    def _intact(self, rows: Rows, at: npt.NDArray[np.int64], fixed: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
         """Tell which records have the right checksum, given that of their fixed bytes."""
         if sum(size for _, size in self._changing) <= _LOOKUPS:
             computed = fixed ^ contributions(self._changing_bytes(rows), len(at))
@@ -221,7 +219,8 @@ class _Table:
             begins = (at + _HEADER).tolist()
             checksums = (crc32c(self._data[begin : begin + self._length]) for begin in begins)
             computed = np.fromiter(checksums, np.uint32, len(at))
-        return mask_crcs(computed) == rows.take(_HEADER + self._length, "<u4")
+        intact: npt.NDArray[np.bool_] = mask_crcs(computed) == rows.take(_HEADER + self._length, "<u4")
+        return intact
 
     def _changing_bytes(self, rows: Rows) -> Iterator[tuple[npt.NDArray[np.uint8], int]]:
         for offset, size in self._changing:
@@ -234,7 +233,7 @@ class _Table:
         at: npt.NDArray[np.int64],
         step: npt.NDArray[np.int64],
         group: npt.NDArray[np.intp],
-        series: list[tuple[Series, ...]],
+        series: list[tuple[Series, ...] | None],
     ) -> list[Points]:
         """Return the columns of each group; group -1 is left out."""
         order = np.argsort(group.astype(np.int16 if len(series) < 1 << 15 else np.int64), kind="stable")
@@ -248,7 +247,7 @@ class _Table:
             points += [
                 Points(one[column], record[b:e], step[b:e], time[b:e], value[b:e])
                 for one, b, e in zip(series, begins, ends, strict=True)
-                if e > b
+                if one and e > b
             ]
         return points
 

@@ -116,9 +116,7 @@ class Contents:
         if known is None or (known.file == self._files and known.offset > offset):
             self._descriptions[tag] = _Description(self._files, offset, plugin, text)
 
-    def _read_singles(
-        self, data: bytes, records: npt.NDArray[np.int64], damage: list[Damage]
-    ) -> dict[tuple[str, str], _Singles]:
+    def _read_singles(self, data: bytes, records: npt.NDArray[np.int64], damage: list[Damage]) -> dict[tuple[str, str], _Singles]:
         """Read records one by one."""
         singles: dict[tuple[str, str], _Singles] = {}
         undescribed: list[tuple[int, Any, bytes]] = []
@@ -155,7 +153,8 @@ class Contents:
 
         Args:
             singles: receives the point.
-            offset, event: of the record.
+            offset: of the record.
+            event: in the record.
             part: the serialised value.
             damage: receives an entry if the value cannot be read.
             alone: take the value for what it looks like if the tag has no metadata.
@@ -196,9 +195,7 @@ class Contents:
             if plugin in KINDS:  # a number without metadata is a scalar, unless its tag belongs to raw tensors
                 yield ("tensors" if plugin == "multiboard" else "scalars", group.series.tag), group
 
-    def _merge(
-        self, points: Iterator[tuple[tuple[str, str], Points]], singles: dict[tuple[str, str], _Singles]
-    ) -> None:
+    def _merge(self, points: Iterator[tuple[tuple[str, str], Points]], singles: dict[tuple[str, str], _Singles]) -> None:
         """Add the points of one file, those of each tag in the order of the file."""
         found: dict[tuple[str, str], list[tuple[npt.NDArray[np.int64], Chunk]]] = {}
         for key, group in points:
@@ -226,7 +223,9 @@ def _in_order(parts: list[tuple[npt.NDArray[np.int64], Chunk]], numbers: bool) -
     record = np.concatenate([offsets for offsets, _ in parts])
     step = np.concatenate([chunk.step for _, chunk in parts])
     time = np.concatenate([chunk.wall_time for _, chunk in parts])
-    value = np.concatenate([np.asarray(c.value, np.float64) for _, c in parts]) if numbers else [v for _, c in parts for v in c.value]
+    value = (
+        np.concatenate([np.asarray(c.value, np.float64) for _, c in parts]) if numbers else [v for _, c in parts for v in c.value]
+    )
     if (np.diff(record) >= 0).all():
         return Chunk(step, time, value)
     order = np.argsort(record, kind="stable")

@@ -22,7 +22,8 @@ def fields(data: bytes, begin: int, end: int) -> Iterator[tuple[int, int, int, i
 
     Args:
         data: bytes that hold the message.
-        begin, end: where the message lies in them.
+        begin: where the message begins in them.
+        end: where it ends.
 
     Raises:
         ValueError: the bytes are no message.

@@ -5,7 +5,7 @@ Values are not decoded. Records that hold more than values (graphs, run metadata
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -43,7 +43,8 @@ class Points(NamedTuple):
 
     def take(self, which: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Points:
         """Return some of the points."""
-        return Points(*(column[which] for column in self))
+        columns: list[Any] = [column[which] for column in self]
+        return Points(*columns)
 
 
 class Start(NamedTuple):

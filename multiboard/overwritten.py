@@ -1,7 +1,7 @@
 """Which points of a run a later resume wrote again, so that they stand in the way of a clean line.
 
-TensorBoard's two loaders disagree here: the Python one obeys SessionLog START, the data server drops per tag what is at or behind a
-later step. What is left out here, neither of them can draw as a zig-zag.
+TensorBoard's two loaders disagree here: the Python one obeys SessionLog START, the data server drops per tag what is at or
+behind a later step. What is left out here, neither of them can draw as a zig-zag.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from multiboard.records import Damage
 
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Column:
     """All points of one tag, in the order of the files.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from array import array
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import google_crc32c
@@ -150,12 +151,14 @@ class _Walk:
         """Add all records from `offset` on whose headers continue the period of the last ones; return the offset behind them."""
         recent = self.offsets[-_SAMPLE:]
         recent.append(offset)
-        strides = [after - before for before, after in zip(recent, recent[1:], strict=False)]
+        strides = [after - before for before, after in pairwise(recent)]
         period = next((p for p in range(1, _LONGEST_PERIOD + 1) if strides[p:] == strides[:-p]), 0)
         if not period:
             return offset
         begins, ends = recent[-1 - period : -1], recent[-period:]
-        if any(begin + OVERHEAD + _LENGTH.unpack_from(self._data, begin)[0] != end for begin, end in zip(begins, ends, strict=True)):
+        if any(
+            begin + OVERHEAD + _LENGTH.unpack_from(self._data, begin)[0] != end for begin, end in zip(begins, ends, strict=True)
+        ):
             return offset  # something damaged lies between
         stride = offset - begins[0]
         count = min(_equal_headers(self._data, begin, stride) for begin in begins)
@@ -220,7 +223,8 @@ class _Headers:
         octets = np.frombuffer(self._data, np.uint8)[positions[:, np.newaxis] + np.arange(8)]
         computed = contributions([(octets, 0)], len(positions)) ^ np.uint32(crc32c(bytes(8)))
         stored = np.ndarray((count,), "<u4", self._data, begin + 8, (1,))[positions - begin]
-        return positions[mask_crcs(computed) == stored]
+        found: npt.NDArray[np.int64] = positions[mask_crcs(computed) == stored]
+        return found
 
 
 def payload_at(data: bytes, offset: int) -> bytes | None:

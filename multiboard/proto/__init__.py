@@ -46,7 +46,7 @@ _SCHEMA: Final = {
     "SessionEnd": "1 status int32, 2 end_time double",
     "Entry": "1 key string, 2 value google.protobuf.Value",
 }
-"""By message: fields as number, name, type; a star repeats, a question mark tells 0 from absent. A map is its entries, as on the wire."""
+"""By message: fields as number, name, type; a star repeats, a question mark tells 0 from absent. A map is its entries."""
 
 _PACKAGE: Final = "multiboard"
 

@@ -130,7 +130,10 @@ def test_scalars_whose_first_record_is_lost_are_still_scalars(tmp_path):
 @pytest.mark.parametrize("steps", [[0, 1, 127, 128, 2**14, 2**35, 2**49 - 1, 2**56, 2**62], [-1, -5, 3]])
 def test_steps_of_every_width_are_exact(tmp_path, steps):
     steps = [step for step in steps for _ in range(6)]
-    framed = [frame(proto.Event(step=step, summary={"value": [{"tag": "x", "simple_value": 1.0}]}).SerializeToString()) for step in steps]
+    framed = [
+        frame(proto.Event(step=step, summary={"value": [{"tag": "x", "simple_value": 1.0}]}).SerializeToString())
+        for step in steps
+    ]
     (tmp_path / "tfevents").write_bytes(b"".join(framed))
     assert mb.read(tmp_path)["."].scalars["x"].step.tolist() == steps
 

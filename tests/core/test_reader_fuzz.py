@@ -1,3 +1,4 @@
+# ruff: noqa: S311  # random bytes, no secrets
 """Whatever bytes an event file holds, the reader ends, stays small, invents nothing and says what is wrong.
 
 2,000 files in every run. 200,000 files, in about fifteen minutes: pytest -m long tests/core/test_reader_fuzz.py
@@ -94,7 +95,9 @@ def reframed(rng, whole):
     alike = rng.random() < 0.5
     seed = rng.random()
     return b"".join(
-        frame(edited(random.Random(seed), payload, 2) if payload is chosen or (alike and len(payload) == len(chosen)) else payload)
+        frame(
+            edited(random.Random(seed), payload, 2) if payload is chosen or (alike and len(payload) == len(chosen)) else payload
+        )
         for payload in payloads
     )
 

@@ -1,4 +1,4 @@
-"""A repaired run holds every readable point that was not written again, in the order of its steps, and the originals stay as they are."""
+"""A repaired run holds every readable point that was not written again, in the order of its steps; the originals stay."""
 
 import struct
 
@@ -181,7 +181,7 @@ def test_only_the_runs_that_need_it_are_copied_under_their_names(broken, tmp_pat
 def test_a_directory_with_event_files_is_refused_before_anything_is_written(broken):
     log_dir, file, _ = broken
     before = file.read_bytes()
-    with pytest.raises(mb.ArgumentError, match="argument 'out' .* holds event files already"):
+    with pytest.raises(mb.ArgumentError, match=r"argument 'out' .* holds event files already"):
         mb.repair(log_dir, log_dir)
     mb.repair(log_dir)
     with pytest.raises(mb.ArgumentError, match="choose another directory"):
