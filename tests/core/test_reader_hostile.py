@@ -16,7 +16,8 @@ from multiboard import proto
 here = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (here + 400_000_000,) * 2)
 run = mb.read(sys.argv[1])["."]
-print(sum(map(len, run.damage.values())), sum(len(c) for c in run.scalars.values()), any("Memory" in p.reason for f in run.damage.values() for p in f))
+damage = [place.reason for places in run.damage.values() for place in places]
+print(len(damage), sum(len(c) for c in run.scalars.values()), any("Memory" in reason for reason in damage))
 """
 
 

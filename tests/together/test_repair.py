@@ -50,7 +50,8 @@ def zig_zag(board_dir):
     return log_dir, mb.repair(log_dir)
 
 
-def test_a_repaired_run_has_steps_that_rise_in_both_loaders(board, zig_zag):
+@pytest.mark.usefixtures("zig_zag")
+def test_a_repaired_run_has_steps_that_rise_in_both_loaders(board):
     points = board.wait_for(lambda: board.scalars("zig-zag-repaired", "loss"), lambda found: len(found) == POINTS)
     assert [step for _, step, _ in points] == list(range(POINTS))
     assert [value for _, _, value in points] == [1.0] * 12 + [2.0] * 18
@@ -61,7 +62,8 @@ def test_a_repaired_run_has_steps_that_rise_in_both_loaders(board, zig_zag):
     assert [step for _, step, _ in histograms] == list(range(POINTS))
 
 
-def test_the_tag_that_was_not_logged_again_is_kept_as_far_as_it_goes_without_a_start(board, zig_zag):
+@pytest.mark.usefixtures("zig_zag")
+def test_the_tag_that_was_not_logged_again_is_kept_as_far_as_it_goes_without_a_start(board):
     """No record says that its training was resumed, so nothing of it counts as written again."""
     points = board.wait_for(lambda: board.scalars("zig-zag-repaired", "gone"), lambda found: len(found) == 20)
     assert [step for _, step, _ in points] == list(range(20))
