@@ -13,7 +13,6 @@ from multiboard.captures import expand
 from multiboard.encode import Encoder, float32
 from multiboard.event_writer import EventWriter, FileOptions
 from multiboard.media_budget import MediaBudget
-from multiboard.resuming import next_step
 from multiboard.scalar_events import SMALLEST_TABLE, as_scalars, batches, fill_table, tags_of
 from multiboard.values import PLAIN, Capture, Histogram, HParams, Image, Raw, Scalars, SessionEnd, Summary, Text
 
@@ -200,7 +199,7 @@ def open_sink(
         max_media_bytes: bytes by kind that are written at most.
     """
     known = str(log_dir.absolute())
-    resume_step = next_step(log_dir) if resume else None
+    resume_step = _next_step(log_dir) if resume else None
     options = FileOptions(None if known in _written else 0, resume_step, max_file_bytes)
     sink = EventSink(log_dir, reports, options, max_media_bytes)
     _written.add(known)
@@ -208,6 +207,13 @@ def open_sink(
 
 
 _written: Final[set[str]] = set()
+
+
+def _next_step(log_dir: Path) -> int:
+    from multiboard.last_step import last_step
+
+    last = last_step(log_dir)
+    return 0 if last is None else last + 1
 
 
 class Nowhere:
