@@ -10,7 +10,7 @@ import multiboard as mb
 KINDS = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 ABSENT = {
-    "add_onnx_graph": "reading ONNX files is not written yet; both peers need the onnx package for it",
+    "add_onnx_graph.onnx_model_file": "the file is the first argument, named as in torch",
     "add_openvino_graph": "OpenVINO's intermediate format is no training framework's graph",
     "SummaryWriter.comet_config": "Comet is another tracker; its own client logs to it",
     "SummaryWriter.kwargs": "an unknown argument is an error instead of being swallowed",
