@@ -79,7 +79,7 @@ class StepError(MultiboardError, TypeError, ValueError):
 
     def __init__(self, step: object) -> None:
         self.step = step
-        wrong = "no step is given"
+        wrong = "step None: no step is given"
         if step is not None:
             wrong = f"step {reprlib.repr(step)} ({type(step).__name__}) is not an integer between -2**63 and 2**63 - 1"
         super().__init__(f"{wrong}; pass the number of optimizer steps taken before this one, e.g. run.log(metrics, step=i).")

@@ -13,7 +13,7 @@ from multiboard.errors import MissingFrameworkError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 _DTYPES: Final = {1: 1, 2: 4, 3: 6, 4: 17, 5: 5, 6: 3, 7: 9, 8: 7, 9: 10, 10: 19, 11: 2, 12: 22, 13: 23, 14: 8, 15: 18, 16: 14}
 """Type of TensorFlow by that of ONNX (TensorProto.DataType)."""
@@ -38,17 +38,24 @@ def read_onnx(path: str | os.PathLike[str]) -> bytes:
     graph = onnx.load(path, load_external_data=False).graph
     if not graph.node and not graph.output:
         raise ValueError(f"{path!s} holds no ONNX graph")
-    return graph_def.graph_def(_Translation().graph(graph, "", {}))
+    translation = _Translation()
+    translation.graph(graph, "", {})
+    return graph_def.graph_def(translation.nodes)
 
 
 class _Translation:
-    """Names and nodes while one model is translated."""
+    """Translates the graphs of one model.
+
+    Attributes:
+        nodes: encoded, of all graphs.
+    """
 
     def __init__(self) -> None:
+        self.nodes: list[bytes] = []
         self._taken: set[str] = set()
 
-    def graph(self, graph: Any, scope: str, outer: Mapping[str, str]) -> Iterator[bytes]:
-        """Yield the nodes of a graph.
+    def graph(self, graph: Any, scope: str, outer: Mapping[str, str]) -> list[str]:
+        """Translate a graph and return the names of its outputs.
 
         Args:
             graph: a GraphProto.
@@ -57,34 +64,45 @@ class _Translation:
         """
         sources = dict(outer)
         shapes = {value.name: _sizes(value) for value in (*graph.value_info, *graph.input, *graph.output)}
+        constants = {tensor.name for tensor in graph.initializer}
         for tensor in graph.initializer:
-            sources[tensor.name] = name = self._unique(scope + tensor.name)
-            yield graph_def.node(name, "Const", (), _described(tensor.data_type, list(tensor.dims)))
+            sources[tensor.name] = self._add(scope + tensor.name, "Const", (), _described(tensor.data_type, list(tensor.dims)))
         for value in graph.input:
-            if value.name not in sources or value.name in outer:  # older models list their initialisers as inputs, too
-                sources[value.name] = name = self._unique(scope + value.name)
-                yield graph_def.node(name, "Input", (), _described(value.type.tensor_type.elem_type, shapes[value.name]))
+            if value.name not in constants:  # older models list their initialisers as inputs, too
+                attributes = _described(value.type.tensor_type.elem_type, shapes[value.name])
+                sources[value.name] = self._add(scope + value.name, "Input", (), attributes)
         named = [(node, self._unique(scope + (node.name or node.op_type))) for node in graph.node]
         for node, name in named:
             sources |= {tensor: f"{name}:{i}" if i else name for i, tensor in enumerate(node.output) if tensor}
         for node, name in named:
-            yield from self._node(node, name, sources, shapes)
-        for value in graph.output:
-            name = self._unique(f"{scope}{value.name}")
-            attributes = _described(value.type.tensor_type.elem_type, shapes[value.name])
-            yield graph_def.node(name, "Output", _inputs([value.name], sources), attributes)
+            self._node(node, name, sources, shapes)
+        return [
+            self._add(
+                scope + value.name,
+                "Output",
+                _inputs([value.name], sources),
+                _described(value.type.tensor_type.elem_type, shapes[value.name]),
+            )
+            for value in graph.output
+        ]
 
-    def _node(self, node: Any, name: str, sources: Mapping[str, str], shapes: Mapping[str, Any]) -> Iterator[bytes]:
+    def _node(self, node: Any, name: str, sources: Mapping[str, str], shapes: Mapping[str, Any]) -> None:
+        """Translate an operation; what the branches of a condition or the body of a loop return leads to it."""
         inputs = _inputs(node.input, sources)
         attributes = {"_output_shapes": graph_def.shapes(shapes.get(tensor) for tensor in node.output)}
         for attribute in node.attribute:
-            inner = [*attribute.graphs, attribute.g] if attribute.g.node or attribute.g.output else [*attribute.graphs]
+            inner = list(attribute.graphs) + [attribute.g] * attribute.HasField("g")
             for graph in inner:
-                yield from self.graph(graph, f"{name}/{attribute.name}/", sources)
+                inputs += self.graph(graph, f"{name}/{attribute.name}/", sources)
             if not inner:
                 attributes[attribute.name] = _attribute(attribute)
         domain = "" if node.domain in {"", "ai.onnx"} else f"{node.domain}."
-        yield graph_def.node(name, domain + node.op_type, inputs, attributes)
+        self.nodes.append(graph_def.node(name, domain + node.op_type, inputs, attributes))
+
+    def _add(self, name: str, op: str, inputs: Sequence[str], attributes: Mapping[str, bytes]) -> str:
+        unique = self._unique(name)
+        self.nodes.append(graph_def.node(unique, op, inputs, attributes))
+        return unique
 
     def _unique(self, name: str) -> str:
         """Return a name that no other node has; a colon would be read as the number of an output."""

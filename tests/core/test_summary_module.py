@@ -371,8 +371,8 @@ def test_scopes_are_prefixes_of_tags(writer):
         with summary.experimental.summary_scope("my op!") as (tag, scope):
             assert (tag, scope) == ("my op!", "myop/")
             summary.scalar("x", 1.0)
-            with summary.experimental.summary_scope(None, "inner") as (tag, scope):
-                assert (tag, scope) == ("myop/inner", "myop/inner/")
+            with summary.experimental.summary_scope(None, "inner") as inner:
+                assert inner == ("myop/inner", "myop/inner/")
                 summary.scalar("x", 1.0)
                 summary.write("absolute", np.zeros(1))
         summary.scalar("x", 1.0)

@@ -19,6 +19,19 @@ ABSENT = {
 }
 """Methods and parameters of a peer that are missing here, with the reason."""
 
+ATTRIBUTES = {
+    "default_bins": "the buckets are the same for all histograms and no argument changes them",
+    "kwargs": "an unknown argument is an error instead of being swallowed",
+    "scalar_dict": "the values are in the file, and export_scalars_to_json reads them there",
+    "lock": "the methods are safe in many threads",
+    "scalar_tag_to_step": "one count for each tag, whatever its kind",
+    "image_tag_to_step": "as scalar_tag_to_step",
+    "text_tag_to_step": "as scalar_tag_to_step",
+    "histogram_tag_to_step": "as scalar_tag_to_step",
+    "audio_tag_to_step": "as scalar_tag_to_step",
+}
+"""Attributes of a peer's object that are missing here, with the reason; methods are in ABSENT."""
+
 MOVED = {
     "tensorboardX SummaryWriter.logdir": "the first argument, as torch names it, takes the directory; logdir= works as a keyword",
     "tensorboardX SummaryWriter.log_dir": "stands first",
@@ -95,6 +108,23 @@ def test_every_default_is_the_same(peer):
         if ours is not None and parameter.default != ours.default
     }
     assert other == {}
+
+
+def public(instance):
+    return {name for name in dir(instance) if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("peer", ["torch", "tensorboardX", "tensorboardX global"])
+def test_every_attribute_exists(peer, tmp_path):
+    theirs, ours = (cls(str(tmp_path / str(i))) for i, cls in enumerate(peers()[peer]))
+    missing = public(theirs) - public(ours) - set(ATTRIBUTES) - set(ABSENT)
+    missing |= public(theirs.file_writer) - public(ours.file_writer) - set(ABSENT)
+    missing |= public(theirs.file_writer.event_writer) - public(ours.file_writer.event_writer)
+    if peer != "tensorboardX global":
+        theirs.close()
+    ours.close()
+    assert missing == set()
+    assert not set(ATTRIBUTES) & public(ours)
 
 
 def test_a_listed_gap_is_a_gap():
