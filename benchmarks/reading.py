@@ -89,7 +89,8 @@ CODE = {
             "from tensorboard.backend.event_processing.event_accumulator import EventAccumulator\nstart()\n"
             "reader = EventAccumulator({path!r}, size_guidance=dict(scalars=0, tensors=0)).Reload()\n"
             "scalars = [reader.Scalars(tag) for tag in reader.Tags()['scalars']]\n"
-            "tensors = [[(t.wall_time, t.step, t.tensor_proto) for t in reader.Tensors(tag)] for tag in reader.Tags()['tensors']]\n"
+            "tensors = [[(t.wall_time, t.step, t.tensor_proto) for t in reader.Tensors(tag)] "
+            "for tag in reader.Tags()['tensors']]\n"
             "count = sum(map(len, scalars + tensors))"
         ),
     ),

@@ -46,10 +46,7 @@ class WriterRuns:
         self._run: Run | None = self._open(purge_step)
 
     def _open(self, first_step: int | None) -> Run:
-        sink: Callable[[Path, Reports], Sink] = Nowhere
-        if self._write_to_disk:
-            sink = partial(EventSink, options=FileOptions(first_step, suffix=self._suffix))
-        return Run(self.log_dir, open_sink=sink)
+        return open_run(self.log_dir, first_step=first_step, suffix=self._suffix, write_to_disk=self._write_to_disk)
 
     def main(self) -> Run:
         """Return the run of the writer; after `close` it continues in a new event file, as both peers do, and says so."""
@@ -99,6 +96,24 @@ class WriterRuns:
         self._children, self._hparams = {}, {}
         if run is not None:
             run.close(success=success)
+
+
+def open_run(log_dir: str, *, first_step: int | None = None, suffix: str = "", write_to_disk: bool = True) -> Run:
+    """Open a run that goes on behind what a directory holds, as the writers of all peers do.
+
+    Args:
+        log_dir: the run directory.
+        first_step: TensorBoard's Python reader drops what earlier files hold from this step on; None drops nothing.
+        suffix: goes to the end of the event file's name.
+        write_to_disk: False takes all values and writes none; no directory is created.
+
+    Raises:
+        LogDirError: the directory cannot be written.
+    """
+    sink: Callable[[Path, Reports], Sink] = Nowhere
+    if write_to_disk:
+        sink = partial(EventSink, options=FileOptions(first_step, suffix=suffix))
+    return Run(log_dir, open_sink=sink)
 
 
 def default_log_dir(comment: str) -> str:

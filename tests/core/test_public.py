@@ -26,6 +26,7 @@ DOCUMENTED = [
     "wire",
     "writer.files",
 ]
+DOCUMENTED += ["clu.lines", "clu.metric_writer"]
 DOCUMENTED += [f"kinds.{kind}" for kind in ("audio", "pr_curve", "table", "video")] + ["surface.structures"]
 
 
