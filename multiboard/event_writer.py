@@ -54,7 +54,7 @@ class EventWriter:
 
     def __init__(self, log_dir: Path, reports: Reports, options: FileOptions) -> None:
         self._log_dir, self._reports, self._options = log_dir, reports, options
-        resumed = options.resume_step
+        resumed = options.resume_step or None
         self._file = EventFile(log_dir, None if resumed else options.first_step, options.suffix)
         self._empty_size = self._file.size
         self._resume_step = resumed
@@ -111,7 +111,7 @@ class EventWriter:
         """Begin a new file if so many bytes would make this one too large; tell whether that was done."""
         limit = self._options.max_bytes
         held = self._file.size + self._backlog.size
-        if limit is None or held + size <= limit or self._file.size <= self._empty_size or not self._backlog.flush():
+        if limit is None or held + size <= limit or held <= self._empty_size or not self._backlog.flush():
             return False
         try:
             self._continue_in_new_file()

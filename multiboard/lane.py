@@ -10,9 +10,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from multiboard.protocols import is_ready
 from multiboard.sizes import bytes_of, call_bytes
-from multiboard.values import Capture, Scalars
+from multiboard.values import IMMEDIATE, Capture, Scalars
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from multiboard.budget import MemoryBudget
     from multiboard.protocols import Logged, Sink
     from multiboard.reports import Reports
-    from multiboard.values import Value
+    from multiboard.values import Foreign, Value
 
 _POLL: Final = 0.002
 """Seconds between two looks at a full queue."""
@@ -111,16 +110,16 @@ class QueueLane:
 
     # ------------------------------------------------------------------ for the writer
 
-    def taken_numbers(self, *, wait: bool) -> list[Logged]:
-        """Return the scalars that are there, up to the first one that is still being computed.
+    def taken_numbers(self, *, hold_back: Callable[[Foreign], bool] | None = None) -> list[Logged]:
+        """Return the scalars that are there.
 
         Args:
-            wait: also those that are still being computed.
+            hold_back: called with every value that may have to be fetched; True leaves its call and all that follow in the queue.
         """
         logged = [self.numbers.popleft() for _ in range(len(self.numbers))]
-        if not wait:
+        if hold_back is not None:
             for i, record in enumerate(logged):
-                if type(record) is Scalars and not all(map(is_ready, record.values)):
+                if type(record) is Scalars and any(map(hold_back, record.values)):
                     self.numbers.extendleft(reversed(logged[i:]))
                     return logged[:i]
         return logged
@@ -131,7 +130,7 @@ class QueueLane:
         Args:
             wait: also one that is still being computed.
         """
-        if not self._values or not (wait or is_ready(_awaited(self._values[0][0]))):
+        if not self._values or not (wait or not is_unready(_awaited(self._values[0][0]))):
             return None
         value, size = self._values.popleft()
         self._budget.give_back(size)
@@ -145,6 +144,29 @@ class QueueLane:
         """Forget everything."""
         self.numbers.clear()
         self._values.clear()
+
+
+def is_unready(value: Foreign) -> bool:
+    """Tell whether a pending value says that fetching it would wait."""
+    return _says_ready(value) is False
+
+
+def may_wait(value: Foreign) -> bool:
+    """Tell whether fetching a value could wait for a device."""
+    return type(value) not in IMMEDIATE and not _says_ready(value)
+
+
+def _says_ready(value: Foreign) -> bool | None:
+    """Return what a pending value says of itself, None if it cannot be asked.
+
+    Arrays of JAX are not asked: their `is_ready` ends the process if another thread donates the array meanwhile.
+    """
+    if not (hasattr(value, "fetch") and hasattr(value, "is_ready")):
+        return None
+    try:
+        return bool(value.is_ready())
+    except Exception:  # noqa: BLE001  # e.g. a device that failed: fetching the value reports it
+        return True
 
 
 def _awaited(value: Value) -> object:

@@ -24,6 +24,8 @@ _STEP: Final = OVERHEAD - 4 + 10
 _TIME_AND_STEP: Final = np.uint64(0x09), np.uint64(0x10)
 _SUMMARY, _GRAPH = 0x2A, 0x22
 """Keys of the fields that hold something to go on from."""
+_SESSION: Final = b"_hparams_/session_"
+"""Of the tags that say when a run began and ended; they are at step 0, where nothing may have been logged yet."""
 _SHORTEST: Final = 32
 """Bytes of a record from which on it has a word at its step."""
 _WIDEST: Final = 5
@@ -81,10 +83,13 @@ def _plain_steps(data: bytes, records: npt.NDArray[np.int64]) -> tuple[npt.NDArr
 
 
 def _true_step(data: bytes, offset: int) -> int | None:
-    """Return the step of a record, None if it is damaged or holds neither value nor graph."""
+    """Return the step of a record, None if it is damaged or holds neither value nor graph of a step."""
     payload = payload_at(data, offset)
+    if payload is None:
+        return None
     try:
-        event = read_event(payload) if payload is not None else None
+        event = read_event(payload)
     except ValueError:
         return None
-    return event.step if event and (event.values or event.graph) else None
+    counts = event.graph or any(_SESSION not in payload[begin:end] for begin, end in event.values)
+    return event.step if counts else None

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Final
 
 from multiboard.delivery import deliver, deliver_drops, deliver_scalars, guarded
 from multiboard.exits import watch_pipeline
-from multiboard.lane import QueueLane
+from multiboard.lane import QueueLane, is_unready, may_wait
 from multiboard.reports import WRITER_THREAD
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from multiboard.budget import MemoryBudget
     from multiboard.protocols import Lane, Sink
     from multiboard.reports import Reports
+    from multiboard.values import Foreign
 
 INTERVAL: Final = 0.1
 """Seconds between two wake-ups: with a slice, what a killed process can lose."""
@@ -116,27 +117,25 @@ class Pipeline:
             while not self._stopping:
                 self._wake.wait(INTERVAL)
                 self._wake.clear()
-                self._drain(wait=False)
+                self._drain()
         finally:
-            self._drain(wait=True)
+            self._drain(last=True)
             for lane in self._lanes:
                 guarded(lane.sink.close, self._reports)
 
-    def _drain(self, *, wait: bool) -> None:
-        """Write what there is.
+    def _drain(self, *, last: bool = False) -> None:
+        """Write what there is, except while memory is half full of what the disk refuses.
 
         Args:
-            wait: also what is still being computed, and even if memory is full of what the disk refuses.
+            last: nothing comes after it: what is still being computed is waited for, and what the disk refuses is lost.
         """
         requests = [self._requests.popleft() for _ in range(len(self._requests))]
         closing = [self._closing.popleft() for _ in range(len(self._closing))]
         lanes = tuple(self._lanes)
-        wait = wait or bool(requests)
-        if wait or not self._budget.backlog_is_full:
-            self._write_scalars(lanes, wait=wait)
-            self._write_values(lanes, wait=wait)
-            deliver_drops(lanes[0].sink, self._reports) if lanes else None
-        written = self._flush(lanes)
+        written = False
+        if last or not self._budget.backlog_is_full or self._flush(lanes):
+            self._write(lanes, wait=last or bool(requests))
+            written = self._flush(lanes)
         for lane in closing:
             self._lanes.remove(lane)  # atomic: callers may add lanes meanwhile
             guarded(lane.sink.close, self._reports)
@@ -144,9 +143,25 @@ class Pipeline:
             request.written = written
             request.done.set()
 
-    def _write_scalars(self, lanes: Sequence[QueueLane], *, wait: bool) -> None:
+    def _write(self, lanes: Sequence[QueueLane], *, wait: bool) -> None:
+        """Hand everything to the sinks.
+
+        Args:
+            lanes: all.
+            wait: also what says that it is still being computed.
+        """
+        self._write_scalars(lanes, hold_back=may_wait)
+        if any(lane.numbers or lane.values_waiting() for lane in lanes):
+            self._flush(lanes)  # what a device still computes must not keep the rest from the file
+        self._write_values(lanes, wait=wait)
+        if any(lane.numbers for lane in lanes):
+            self._write_scalars(lanes, hold_back=None if wait else is_unready)
+        if lanes:
+            deliver_drops(lanes[0].sink, self._reports)
+
+    def _write_scalars(self, lanes: Sequence[QueueLane], *, hold_back: Callable[[Foreign], bool] | None) -> None:
         for lane in lanes:
-            deliver_scalars(lane.sink, lane.taken_numbers(wait=wait), self._reports)
+            deliver_scalars(lane.sink, lane.taken_numbers(hold_back=hold_back), self._reports)
 
     def _write_values(self, lanes: Sequence[QueueLane], *, wait: bool) -> None:
         due = monotonic() + SLICE
@@ -157,7 +172,7 @@ class Pipeline:
                     break
                 deliver(lane.sink, value, self._reports)
                 if monotonic() > due:
-                    self._write_scalars(lanes, wait=False)
+                    self._write_scalars(lanes, hold_back=may_wait)
                     self._flush(lanes)
                     due = monotonic() + SLICE
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence, Sized
@@ -28,15 +28,6 @@ class Pending(Protocol[T_co]):
     def fetch(self) -> T_co:
         """Return the value on the host. Called once, in the writer thread; may wait there."""
         ...
-
-
-def is_ready(value: Any) -> bool:
-    """Tell whether fetching a pending value, or an array of JAX, will not wait; what cannot be asked counts as ready."""
-    ask = getattr(value, "is_ready", None)
-    try:
-        return ask is None or bool(ask())
-    except Exception:  # noqa: BLE001  # e.g. a deleted buffer: fetching it reports what is wrong
-        return True
 
 
 class Lane(Protocol):

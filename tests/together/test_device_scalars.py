@@ -1,6 +1,8 @@
 """Numbers and arrays of every framework are accepted everywhere, and keep the value that they had."""
 
 import io
+import re
+import threading
 
 import numpy as np
 import pytest
@@ -107,19 +109,28 @@ def test_an_update_in_place_does_not_reach_what_was_logged(written, framework):
     assert data.histograms["h"].value[0][:, 0].tolist() == [1.0, 2.0]
 
 
-def test_a_donated_jax_value_is_one_warning_and_the_step_stays(written):
+def test_a_donated_jax_value_is_one_warning_per_tag_and_the_step_stays(written):
+    """The buffers are really donated, in a loop; the loss is not."""
     import jax
     import jax.numpy as jnp
 
-    def actions(run):
-        loss = jnp.float32(3.0)
-        jax.block_until_ready(loss)
-        loss.delete()  # what donation does to a buffer
-        run.log({"x": loss, "y": 1.0}, 0)
+    step_fn = jax.jit(lambda state: (state + 1, state * 2), donate_argnums=0)
 
-    with pytest.warns(mb.MultiboardWarning, match=r"'x' could not be read at step 0.*deleted"):
+    def actions(run):
+        state = jnp.float32(0.0)
+        for step in range(30):
+            run.log({"state": state, "y": 1.0}, step)
+            state, loss = step_fn(state)
+            run.log({"loss": loss}, step)
+
+    with pytest.warns(mb.MultiboardWarning) as said:
         data = written(actions)
-    assert list(data.scalars) == ["y"]
+    found = [str(w.message) for w in said if "could not be read" in str(w.message)]
+    assert len(found) == 1
+    assert re.search(r"'state' could not be read at step \d+.*deleted", found[0])
+    assert data.scalars["y"].step.tolist() == data.scalars["loss"].step.tolist() == list(range(30))
+    lost = data.scalars["multiboard/dropped/scalar"].value[-1]
+    assert lost + len(data.scalars.get("state", ())) == 30
 
 
 def test_values_without_a_value_are_refused_by_name(tmp_path):
@@ -151,3 +162,85 @@ def test_a_0_d_integer_of_a_framework_is_a_step(tmp_path, framework):
         with pytest.warns(mb.MultiboardWarning, match="waits for the device"), mb.Run(tmp_path / "run") as run:
             run.log({"x": 1.0}, step)
     assert mb.read(tmp_path / "run")["."].scalars["x"].step.tolist() == [4]
+
+
+def test_a_jax_value_is_taken_while_it_is_still_being_computed(written):
+    """The caller returns before the device has finished: a wait would have made the array ready."""
+    import jax
+    import jax.numpy as jnp
+
+    slow = jax.jit(lambda x: jax.lax.fori_loop(0, 400, lambda _, y: jnp.tanh(y @ y / 10), x).sum())
+    x = jnp.ones((300, 300)) / 300
+    slow(x).block_until_ready()
+    ready = []
+
+    def actions(run):
+        for step in range(4):
+            loss = slow(x + step)
+            run.log({"loss": loss, "lr": 0.1}, step)
+            run.scalar("again", loss, step)
+            ready.append(loss.is_ready())
+
+    data = written(actions)
+    assert not any(ready)
+    assert len(data.scalars["loss"]) == len(data.scalars["again"]) == 4
+
+
+def test_no_torch_value_is_read_on_the_callers_thread(written, monkeypatch):
+    """Every way to bring a number of a tensor to Python raises there."""
+    import torch
+
+    caller = threading.get_ident()
+
+    def guarded(name):
+        original = getattr(torch.Tensor, name)
+
+        def method(self, *arguments, **options):
+            assert threading.get_ident() != caller, f"Tensor.{name} waits for the device"
+            return original(self, *arguments, **options)
+
+        monkeypatch.setattr(torch.Tensor, name, method)
+
+    for name in ("item", "tolist", "numpy", "cpu", "__float__", "__int__", "__bool__", "__array__", "__index__"):
+        guarded(name)
+
+    def actions(run):
+        weight = torch.ones((), requires_grad=True)
+        buffer = torch.zeros(())
+        for step in range(20):
+            buffer += 1
+            run.log({"loss": weight * 2 + step, "buffer": buffer, "half": buffer.bfloat16(), "count": torch.tensor(step)}, step)
+            run.scalar("one", buffer, step)
+            run.scalar("shaped", buffer.reshape(1), step)
+            buffer += 100  # in place, after it was logged
+            buffer -= 100
+
+    data = written(actions)
+    monkeypatch.undo()
+    for tag, first in (("loss", 2), ("buffer", 1), ("half", 1), ("count", 0), ("one", 1), ("shaped", 1)):
+        np.testing.assert_array_equal(data.scalars[tag].value, np.arange(20) + first, err_msg=tag)
+
+
+def test_numbers_of_different_types_in_one_call_keep_their_values(written):
+    """PyTorch would make bfloat16 of an int64 and a bfloat16, and lose digits."""
+    import torch
+
+    metrics = {"count": torch.tensor(1001), "half": torch.tensor(0.5, dtype=torch.bfloat16), "host": 3.25}
+    data = written(lambda run: [run.log(metrics, step) for step in range(3)])
+    assert {tag: set(column.value) for tag, column in data.scalars.items()} == {"count": {1001.0}, "half": {0.5}, "host": {3.25}}
+
+
+@pytest.mark.parametrize("shape", [(5,), (2, 3)])
+def test_an_array_for_a_number_is_refused_later_as_in_the_first_step(written, shape):
+    import torch
+
+    def actions(run):
+        for step in range(5):
+            run.log({"x": torch.ones(()), "y": torch.ones(())}, step)
+        run.log({"x": torch.ones(shape), "y": torch.ones(())}, 5)
+        run.log({"x": torch.ones(shape), "y": torch.ones(shape)}, 6)
+
+    with pytest.warns(mb.MultiboardWarning, match="'x' got a value of shape"):
+        data = written(actions)
+    assert data.scalars["x"].step.tolist() == list(range(5))
+    assert data.scalars["y"].step.tolist() == list(range(6))
