@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from multiboard import proto
+from multiboard import proto, tags
 from multiboard.decode import GRAPHS, decode, legacy_plugin
 from multiboard.errors import ReadError
 from multiboard.files import is_event_file
@@ -78,6 +78,7 @@ class RunData:
         tensors: columns of raw tensors.
         graphs: columns of serialised graphs; the run's own one has the tag 'Default'.
         hparams: the hyper-parameters, empty if there are none.
+        facts: the run facts, e.g. 'git/commit', empty if there are none; the dashboard shows them as hyper-parameters 'run/...'.
         status: 'success', 'failure' or '' while the hparams session has no end.
         damage: by file name, the places that could not be read.
     """
@@ -93,6 +94,7 @@ class RunData:
     tensors: dict[str, Column] = field(default_factory=dict)
     graphs: dict[str, Column] = field(default_factory=dict)
     hparams: dict[str, bool | float | str] = field(default_factory=dict)
+    facts: dict[str, bool | float | str] = field(default_factory=dict)
     status: str = ""
     damage: dict[str, list[Damage]] = field(default_factory=dict)
 
@@ -218,10 +220,17 @@ class _Collected:
             self._status = {1: "success", 2: "failure"}.get(data.end.status, "")
 
     def finish(self, path: Path, damage: dict[str, list[Damage]]) -> RunData:
-        run = RunData(path, hparams=self._hparams, status=self._status, damage=damage)
+        hparams, facts = _split(self._hparams)
+        run = RunData(path, hparams=hparams, facts=facts, status=self._status, damage=damage)
         for tag, points in self._points.items():
             if points.step:
                 value = np.array(points.value, np.float64) if points.plugin == "scalars" else points.value
                 column = Column(np.array(points.step, np.int64), np.array(points.wall_time), value, points.description)
                 getattr(run, _KINDS[points.plugin])[tag] = column
         return run
+
+
+def _split(written: dict[str, bool | float | str]) -> tuple[dict[str, bool | float | str], dict[str, bool | float | str]]:
+    """Return the user's hyper-parameters, and the run facts without their prefix."""
+    facts = {name.removeprefix(tags.FACTS): value for name, value in written.items() if name.startswith(tags.FACTS)}
+    return {name: value for name, value in written.items() if not name.startswith(tags.FACTS)}, facts

@@ -10,21 +10,22 @@ from time import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from multiboard.arrays import framework_of, stack_scalars, take_array, take_scalar
+from multiboard.arrays import stack_scalars, take_array, take_scalar
 from multiboard.captures import scalar_tags
 from multiboard.errors import TagError, ValueKindError
 from multiboard.intake import STEP_MAX, STEP_MIN, Intake
 from multiboard.kinds import pictures
 from multiboard.pipeline import Pipeline
 from multiboard.reports import Reports
+from multiboard.session import Session, check_facts
 from multiboard.sink import open_sink
 from multiboard.surface.measures import MeasuresSurface
 from multiboard.surface.media import MediaSurface
 from multiboard.surface.structures import StructuresSurface
-from multiboard.values import PLAIN, Capture, Histogram, HParams, Raw, Scalars, SessionEnd, Text
+from multiboard.values import PLAIN, Capture, Histogram, Raw, Scalars, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
 
     from multiboard.buckets import Statistics
@@ -43,12 +44,17 @@ class Run(MediaSurface, MeasuresSurface, StructuresSurface):
 
     Args:
         log_dir: the run directory; created if missing.
-        config: hyper-parameters, may be nested; shown in the HParams tab and as columns in Time Series.
+        config: hyper-parameters, may be nested; shown in the HParams tab and as columns in Time Series. `hparams` takes more.
+        facts: write what the run was made with, as hyper-parameters 'run/...': frameworks and versions, device, seed, git commit,
+            command line (values of arguments that sound like secrets are masked) and host, see `multiboard.facts.gather`. The
+            writer thread gathers them before the first value, or at the end if there are no hyper-parameters. False writes none;
+            a mapping adds to them or replaces them, e.g. {'dataset': 'cifar10', 'host': None}, where None leaves one out.
         on_error: called with cause and message for everything that was counted instead of raised.
         open_sink: opens the place where the values of a directory go; by default a new event file in it.
 
     Raises:
         LogDirError: the directory cannot be written.
+        ArgumentError: `facts` is something else.
 
     Example:
         >>> import tempfile, multiboard as mb
@@ -62,14 +68,17 @@ class Run(MediaSurface, MeasuresSurface, StructuresSurface):
         log_dir: str | os.PathLike[str],
         *,
         config: Mapping[str, Any] | None = None,
+        facts: bool | Mapping[str, Any] = True,
         on_error: Callable[[str, str], None] | None = None,
         open_sink: Callable[[Path, Reports], Sink] = open_sink,
     ) -> None:
+        stated = check_facts(facts)
         reports = Reports(on_error)
         sink = open_sink(Path(log_dir), reports)
         self._open_sink = open_sink
         self._attach(Path(log_dir), Pipeline(reports), sink, reports)
-        self._finalizer = weakref.finalize(self, Pipeline.stop_soon, self._pipeline)
+        self._session = Session(self._put, stated)
+        self._finalizer = weakref.finalize(self, _let_go, self._pipeline, self._session)
         self._finalizer.atexit = False  # the pipeline closes itself at the end of the process, and waits for its writer
         if config is not None:
             self.hparams(config)
@@ -82,7 +91,6 @@ class Run(MediaSurface, MeasuresSurface, StructuresSurface):
         self._intake = Intake(self.log_dir, reports)
         self._known: set[tuple[str, ...]] = set()
         self._captured: set[tuple[str, ...]] = set()
-        self._has_hparams = False
         self._once: set[str] = set()
         self._parent: Run | None = None
         self._children: list[Run] = []
@@ -212,27 +220,30 @@ class Run(MediaSurface, MeasuresSurface, StructuresSurface):
         """
         self._log_value(tag, "text", step, wall_time, lambda n, now: Text(tag, _check_text(tag, text), n, now, description))
 
-    def hparams(self, config: Mapping[str, Any]) -> None:
+    def hparams(
+        self,
+        config: Mapping[str, Any],
+        *,
+        domains: Mapping[str, Any] | None = None,
+        metrics: Iterable[str] | Mapping[str, str] | None = None,
+    ) -> None:
         """Record the hyper-parameters of this run, once: TensorBoard reads one set per run.
+
+        Without domains and metrics TensorBoard infers both from all runs. If one run states them, they are valid for all runs of
+        the dashboard, and the HParams tab shows no other metrics, and no hyper-parameters that this run does not have: state them
+        in runs that share their hyper-parameters, and the same in each.
 
         Args:
             config: may be nested (joined with '/'). Bools, numbers and strings keep their type; all else becomes a string.
+            domains: the values that a hyper-parameter can take: a tuple (low, high) is an interval, a list holds all values, e.g.
+                {'lr': (1e-5, 1e-1), 'optimizer': ['sgd', 'adam']}. Needs metrics.
+            metrics: tags of the scalars to compare runs by, e.g. ['val/accuracy'], or their display names by tag.
         """
-        self._intake.attempt(lambda: self._start_session(config), None)
+        self._intake.attempt(lambda: self._configure(config, domains, metrics), None)
 
-    def _start_session(self, config: Mapping[str, Any]) -> None:
+    def _configure(self, config: object, domains: object, metrics: object) -> None:
         self._intake.check_open()
-        if not isinstance(config, Mapping):
-            raise ValueKindError("hparams", config, "hyper-parameters are a mapping of names to values.")
-        if self._has_hparams:
-            raise ValueKindError(
-                "hparams",
-                config,
-                "this run has its hyper-parameters already; pass all of them at once, or give others a run of their own: "
-                "run.child(...), with SummaryWriter run_name=... or sub_runs=True.",
-            )
-        self._has_hparams = True
-        self._put(HParams(flatten(config), time()))
+        self._session.configure(config, domains, metrics)
 
     # ------------------------------------------------------------------ life
 
@@ -245,6 +256,8 @@ class Run(MediaSurface, MeasuresSurface, StructuresSurface):
         Returns:
             Whether it is; False after the timeout, while the disk refuses it, and on a closed run.
         """
+        for run in (self, *self._children):
+            run._session.start()  # noqa: SLF001  # another Run
         return not self.closed and self._pipeline.flush(timeout)
 
     def close(self, *, success: bool = True) -> None:
@@ -257,8 +270,7 @@ class Run(MediaSurface, MeasuresSurface, StructuresSurface):
             return
         for child in tuple(self._children):
             child.close(success=success)
-        if self._has_hparams:
-            self._put(SessionEnd(success, time()))
+        self._session.end(success=success)
         self._refuse_all()
         if self._parent is None:
             self._pipeline.close()
@@ -287,6 +299,7 @@ class Run(MediaSurface, MeasuresSurface, StructuresSurface):
         path = Path(self.log_dir, name)
         child._open_sink = self._open_sink
         child._attach(path, self._pipeline, self._open_sink(path, self._reports), self._reports)
+        child._session = self._session.child(child._put)
         child._parent = self
         self._children.append(child)
         return child
@@ -349,6 +362,7 @@ class Run(MediaSurface, MeasuresSurface, StructuresSurface):
                 self._intake.claim(other, kind_of_other)
             value = build(number, now)
             self._intake.accepted(number)
+            self._session.start()
             self._put(value)
 
         self._intake.attempt(accept, step)
@@ -359,13 +373,16 @@ class Run(MediaSurface, MeasuresSurface, StructuresSurface):
             self._intake.claim(tag, kind)
             if once and tag in self._once:
                 raise ValueKindError(tag, kind, f"this run has this {kind} already; one run takes one, e.g. use run.child(...).")
-            self._put(build(time()))
+            value = build(time())
+            self._session.start()
+            self._put(value)
             self._once.add(tag)
 
         self._intake.attempt(accept, None)
 
     def _enqueue(self, value: Scalars | Raw | Capture) -> None:
         self._intake.accepted(value.step)
+        self._session.start()
         self._put(value)
 
     def _refuse_all(self) -> None:
@@ -378,21 +395,10 @@ class Run(MediaSurface, MeasuresSurface, StructuresSurface):
             self._reports.add("summary", f"run {self.log_dir!r} closed; counted while it ran: {self._reports.summary()}.")
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, bool | float | str]:
-    """Return a nested mapping as one level, keys joined with '/'; None and sequences become strings.
-
-    >>> flatten({"optimizer": {"lr": 0.1, "betas": (0.9, 0.99)}, "amp": True})
-    {'optimizer/lr': 0.1, 'optimizer/betas': '(0.9, 0.99)', 'amp': True}
-    """
-    flat: dict[str, bool | float | str] = {}
-    for key, value in config.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{name}/")
-        else:
-            item = value.item() if framework_of(type(value)) == "numpy" and value.ndim == 0 else value
-            flat[name] = item if isinstance(item, (bool, int, float, str)) else str(item)
-    return flat
+def _let_go(pipeline: Pipeline, session: Session) -> None:
+    """Write what a forgotten run has logged; its session has no end."""
+    session.start()
+    pipeline.stop_soon()
 
 
 def _take_values(tag: str, values: Foreign | Statistics) -> Foreign:

@@ -7,6 +7,7 @@ The tags of all adapters are spelled here and nowhere else, so that three framew
     norm/<group>/<layer>/<role>  norm/<group>         scalars, per tensor and over the whole group
     nonfinite/<group>                                 scalar, values that are NaN or infinite over the whole group
     nonfinite/<group>/<layer>/<role>                  scalar, only for tensors and steps that have such values
+    run/<fact>                                        hyper-parameter, a run fact
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ PARAMS: Final = "params"
 GRADS: Final = "grads"
 LEARNING_RATE: Final = "train/learning_rate"
 EPOCH: Final = "train/epoch"
+FACTS: Final = "run/"
 
 _ROLES: Final = {"weight": "kernel", "gamma": "scale", "beta": "bias", "embeddings": "embedding", "embedding_table": "embedding",
                  "moving_mean": "mean", "moving_variance": "var", "running_mean": "mean", "running_var": "var"}  # fmt: skip

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multiboard.arrays import fetch_array, framework_of
-from multiboard.run import Run, flatten
+from multiboard.kinds.hparams import flatten
+from multiboard.run import Run
 from multiboard.sink import EventSink
 
 if TYPE_CHECKING:
@@ -31,15 +32,19 @@ class WriterRuns:
         purge_step: TensorBoard's Python reader drops what earlier files hold from this step on; None drops nothing.
         suffix: goes to the end of the event file's name.
         write_to_disk: False takes all values and writes none; no directory is created.
+        facts: as in `Run`.
 
     Raises:
         LogDirError: the directory cannot be written.
     """
 
-    def __init__(self, log_dir: str, *, purge_step: int | None, suffix: str, write_to_disk: bool) -> None:
+    def __init__(
+        self, log_dir: str, *, purge_step: int | None, suffix: str, write_to_disk: bool, facts: bool | Mapping[str, Any]
+    ) -> None:
         self.log_dir = log_dir
         self._suffix = suffix
         self._write_to_disk = write_to_disk
+        self._facts = facts
         self._lock = threading.Lock()
         self._children: dict[str, Run] = {}
         self._hparams: dict[str, str] = {}
@@ -49,7 +54,7 @@ class WriterRuns:
         sink: Callable[[Path, Reports], Sink] = _Nowhere
         if self._write_to_disk:
             sink = partial(EventSink, first_step=first_step, suffix=self._suffix)
-        return Run(self.log_dir, open_sink=sink)
+        return Run(self.log_dir, facts=self._facts, open_sink=sink)
 
     def main(self) -> Run:
         """Return the run of the writer; after `close` it continues in a new event file, as both peers do, and says so."""
@@ -85,12 +90,19 @@ class WriterRuns:
         main = {} if self._run is None else {self.log_dir: self._run}
         return main | {run.log_dir: run for run in self._children.values()}
 
-    def start_session(self, run: Run, hparams: Mapping[str, Any]) -> None:
-        """Record the hyper-parameters of a run; the same once more change nothing, others are a mistake that `Run` tells."""
+    def start_session(self, run: Run, hparams: Mapping[str, Any], domains: Mapping[str, Any] | None, metrics: Any) -> None:
+        """Record the hyper-parameters of a run; the same once more change nothing, others are a mistake that `Run` tells.
+
+        Args:
+            run: of this writer.
+            hparams: by name.
+            domains: as in `Run.hparams`; None leaves domains and metrics to TensorBoard.
+            metrics: by tag, what to compare runs by.
+        """
         plain = {name: _plain(value) for name, value in hparams.items()} if isinstance(hparams, Mapping) else hparams
-        written = repr(flatten(plain)) if isinstance(plain, Mapping) else ""
+        written = repr((flatten(plain), domains)) if isinstance(plain, Mapping) else ""
         if self._hparams.get(run.log_dir) != written:
-            run.hparams(plain)
+            run.hparams(plain, domains=domains, metrics=None if domains is None else list(metrics))
             self._hparams.setdefault(run.log_dir, written)
 
     def close(self, *, success: bool) -> None:
