@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
-from multiboard.facts.frameworks import loaded
+from multiboard.facts.frameworks import jax_started, loaded, tensorflow_started
 
 _CPU: Final = ["cpu"]
 _GPU_NODES: Final = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
@@ -39,10 +39,7 @@ def _torch() -> list[str]:
 
 
 def _jax() -> list[str]:
-    bridge = sys.modules.get("jax._src.xla_bridge")
-    if bridge is None or not bridge.backends_are_initialized():
-        return []
-    return [_jax_name(device) for device in loaded("jax").local_devices()]
+    return [_jax_name(device) for device in loaded("jax").local_devices()] if jax_started() else []
 
 
 def _jax_name(device: object) -> str:
@@ -53,9 +50,7 @@ def _jax_name(device: object) -> str:
 
 
 def _tensorflow() -> list[str]:
-    module = sys.modules.get("tensorflow.python.eager.context")
-    context = getattr(module, "_context", None)
-    if context is None or not context._initialized:  # noqa: SLF001  # no public name tells it
+    if not tensorflow_started():
         return []
     config = loaded("tensorflow").config
     gpus = config.list_physical_devices("GPU")

@@ -20,14 +20,34 @@ def loaded(name: str) -> Any:
     return module if finished else None
 
 
+def jax_started() -> bool:
+    """Return whether JAX has initialised its devices."""
+    bridge = sys.modules.get("jax._src.xla_bridge")  # no public name tells it without initialising them
+    return bridge is not None and bridge.backends_are_initialized()
+
+
+def tensorflow_started() -> bool:
+    """Return whether TensorFlow has initialised its devices."""
+    module = sys.modules.get("tensorflow.python.eager.context")  # no public name tells it either
+    context = getattr(module, "_context", None)
+    return context is not None and context._initialized  # noqa: SLF001
+
+
 def names() -> dict[str, str]:
-    """Return the loaded frameworks in one line; Keras with its backend, which is then not named once more."""
-    found = [name for name in _FRAMEWORKS if loaded(name)]
+    """Return the frameworks in use in one line; Keras with its backend, which is then not named once more.
+
+    TensorFlow imports JAX and Keras, and Keras imports TensorFlow, so loaded is not in use: those that have devices to initialise
+    have done so. Only if that is true of none, all that are loaded are named.
+    """
     keras = loaded("keras")
-    if keras:
-        backend = keras.backend.backend()
-        found = [f"keras ({backend})" if name == "keras" else name for name in found if name != backend]
-    return {"framework": ", ".join(found)} if found else {}
+    backend = keras.backend.backend() if keras else ""
+    started = {"torch": True, "jax": jax_started(), "tensorflow": tensorflow_started()}
+    started |= {"flax": started["jax"], "keras": started.get(backend, True)}
+    found = [name for name in _FRAMEWORKS if loaded(name)]
+    used = [name for name in found if started[name]] or found
+    if "keras" in used:
+        used = [f"keras ({backend})" if name == "keras" else name for name in used if name != backend]
+    return {"framework": ", ".join(used)} if used else {}
 
 
 def versions() -> dict[str, str]:
