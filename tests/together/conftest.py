@@ -117,11 +117,21 @@ def boards(board_dir, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def own_boards(tmp_path_factory):
-    """The same over a directory of one test module, for what would change the tabs of all runs."""
-    log_dir = tmp_path_factory.mktemp("own_board")
-    with serve(log_dir, tmp_path_factory.mktemp("own_output")) as started:
-        yield log_dir, started
+def own_board_dir(tmp_path_factory):
+    """The directory of servers of one test module, for what would change the tabs of all runs."""
+    return tmp_path_factory.mktemp("own_board")
+
+
+@pytest.fixture(scope="module")
+def own_boards(own_board_dir, tmp_path_factory):
+    with serve(own_board_dir, tmp_path_factory.mktemp("own_output")) as started:
+        yield started
+
+
+@pytest.fixture(params=LOADERS)
+def own_board(request, own_boards):
+    """TensorBoard over the directory of the module, with one of its two loaders, ready to answer."""
+    return own_boards[request.param].ready()
 
 
 @pytest.fixture(params=LOADERS)

@@ -3,8 +3,9 @@
 On a server of its own: what one run states of hyper-parameters is valid for all runs of a dashboard.
 """
 
+import json
+
 import pytest
-from conftest import LOADERS
 
 import multiboard as mb
 
@@ -22,9 +23,9 @@ STATUSES = {
 
 
 @pytest.fixture(scope="module")
-def written(own_boards):
+def _written(own_board_dir):
     """Runs: one states domains and metrics, one has the same hyper-parameters, one fails, one has facts only, one is live."""
-    log_dir, _ = own_boards
+    log_dir = own_board_dir
     with mb.Run(log_dir / "a_stated", facts={"dataset": "digits"}) as run:
         run.hparams(CONFIGS["a_stated"], domains=DOMAINS, metrics=METRICS)
         run.log({"val/accuracy": 0.75, "val/loss": 2.0, "other": 1.0}, 3)
@@ -38,11 +39,10 @@ def written(own_boards):
         yield
 
 
-@pytest.fixture(params=LOADERS)
-def tab(request, own_boards, written):  # noqa: ARG001  # the runs are there
-    board = own_boards[1][request.param].ready()
-    board.wait_for(board.hparams, lambda answer: len(answer[1]) == len(STATUSES))
-    return board
+@pytest.fixture
+def tab(own_board, _written):
+    own_board.wait_for(own_board.hparams, lambda answer: len(answer[1]) == len(STATUSES))
+    return own_board
 
 
 def test_the_stated_domains_and_metrics_are_those_of_the_tab(tab):
@@ -99,8 +99,6 @@ def test_the_tab_sorts_and_filters_by_the_columns(tab, column):
 
 
 def test_the_columns_of_the_table_can_be_downloaded(tab):
-    import json
-
     request = {
         "experimentName": "",
         "allowedStatuses": list(STATUSES.values()),
