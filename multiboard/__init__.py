@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from multiboard.reader import Column, RunData, read
     from multiboard.summary_writer import SummaryWriter
 
+__version__ = "0.1.0"
+
 __all__ = [
     "ArgumentError",
     "ClosedRunError",
@@ -68,10 +70,6 @@ _LAZY = {
 
 def __getattr__(name: str) -> Any:
     """Import what a training loop does not need when it is first asked for."""
-    if name == "__version__":
-        from importlib.metadata import version  # 20 ms, more than the rest of this package
-
-        return version("multiboard")
     if name in _LAZY:
         from importlib import import_module
 

@@ -162,7 +162,9 @@ class Encoder:
 
     def hparams(self, value: HParams) -> bytes:
         """Encode the start of an hparams session. The group name stays empty, so that equal runs keep a row each."""
-        entries = [wire.message(1, wire.message(1, key.encode()), wire.message(2, _hparam(v))) for key, v in value.values.items()]
+        entries = [
+            wire.message(1, wire.message(1, key.encode()), wire.message(2, hparam_value(v))) for key, v in value.values.items()
+        ]
         content = wire.message(3, *entries, wire.double(5, value.wall_time))
         return self._session("_hparams_/session_start_info", content, value.wall_time)
 
@@ -197,18 +199,18 @@ _TEMPLATES: Final = 4096
 
 
 @functools.singledispatch
-def _hparam(value: object) -> bytes:
+def hparam_value(value: object) -> bytes:
     """Encode a google.protobuf.Value: what is no bool, number or string is written as its string."""
     return wire.message(3, str(value).encode())
 
 
-@_hparam.register
+@hparam_value.register
 def _(value: bool) -> bytes:
     return wire.integer(4, value)
 
 
-@_hparam.register(int)
-@_hparam.register(float)
+@hparam_value.register(int)
+@hparam_value.register(float)
 def _(value: float) -> bytes:
     exact = abs(value) <= 2**53  # False for NaN and Inf too: as numbers they would vanish from the table
     return wire.double(2, value) if exact else wire.message(3, str(value).encode())

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from multiboard import tags
 from multiboard.contents import Contents
 from multiboard.errors import ReadError
 from multiboard.files import is_event_file
@@ -62,6 +63,7 @@ class RunData:
         tensors: columns of raw tensors.
         graphs: columns of serialised graphs; the run's own one has the tag 'Default'.
         hparams: the hyper-parameters, empty if there are none.
+        facts: the run facts, e.g. 'git/commit', empty if there are none; the dashboard shows them as hyper-parameters 'run/...'.
         status: 'success', 'failure' or '' while the hparams session has no end.
         damage: by file name, the places that could not be read.
     """
@@ -77,6 +79,7 @@ class RunData:
     tensors: dict[str, Column] = field(default_factory=dict)
     graphs: dict[str, Column] = field(default_factory=dict)
     hparams: dict[str, bool | float | str] = field(default_factory=dict)
+    facts: dict[str, bool | float | str] = field(default_factory=dict)
     status: str = ""
     damage: dict[str, list[Damage]] = field(default_factory=dict)
 
@@ -144,8 +147,15 @@ def _read_run(directory: Path) -> RunData:
     damage: dict[str, list[Damage]] = {}
     for file in sorted(filter(is_event_file, directory.iterdir())):
         damage[file.name] = contents.add_file(file.read_bytes())
-    run = RunData(directory, damage={name: places for name, places in damage.items() if places})
+    hparams, facts = _split(contents.hparams)
+    damage = {name: places for name, places in damage.items() if places}
+    run = RunData(directory, hparams=hparams, facts=facts, status=contents.status, damage=damage)
     for kind, tag, points, description in contents.columns():
         getattr(run, kind)[tag] = Column(points.step, points.wall_time, points.value, description)
-    run.hparams.update(contents.hparams)
-    return replace(run, status=contents.status)
+    return run
+
+
+def _split(written: dict[str, bool | float | str]) -> tuple[dict[str, bool | float | str], dict[str, bool | float | str]]:
+    """Return the user's hyper-parameters, and the run facts without their prefix."""
+    facts = {name.removeprefix(tags.FACTS): value for name, value in written.items() if name.startswith(tags.FACTS)}
+    return {name: value for name, value in written.items() if not name.startswith(tags.FACTS)}, facts

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from time import time
@@ -12,7 +11,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 from multiboard import exits
-from multiboard.arrays import framework_of
 from multiboard.budget import MEMORY_BYTES, MemoryBudget
 from multiboard.captures import scalar_tags
 from multiboard.direct import DirectPipeline
@@ -22,16 +20,17 @@ from multiboard.kinds.checks import positive_integer
 from multiboard.media_budget import check_media_bytes
 from multiboard.pipeline import Pipeline
 from multiboard.reports import Reports
+from multiboard.session import Session, check_facts
 from multiboard.sink import Nowhere
 from multiboard.sink import open_sink as open_event_files
 from multiboard.surface.measures import MeasuresSurface
 from multiboard.surface.media import MediaSurface
 from multiboard.surface.scalars import ScalarsSurface
 from multiboard.surface.structures import StructuresSurface
-from multiboard.values import Capture, HParams, Raw, SessionEnd
+from multiboard.values import Capture, Raw
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
     from multiboard.protocols import Lane, Sink
@@ -55,7 +54,11 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
 
     Args:
         log_dir: the run directory; created if missing.
-        config: hyper-parameters, may be nested; shown in the HParams tab and as columns in Time Series.
+        config: hyper-parameters, may be nested; shown in the HParams tab and as columns in Time Series. `hparams` takes more.
+        facts: write what the run was made with, as hyper-parameters 'run/...': frameworks and versions, device, seed, git commit,
+            command line (values of arguments that sound like secrets are masked) and host, see `multiboard.facts.gather`. The
+            writer thread gathers them before the first value, or at the end if there are no hyper-parameters. False writes none;
+            a mapping adds to them or replaces them, e.g. {'dataset': 'cifar10', 'host': None}, where None leaves one out.
         resume: go on where the event files of the directory end, see `start_step`. Steps that are written again replace the old
             ones in TensorBoard. Without it, a directory that another process has written starts again at step 0.
         durable: every call returns when its values are in the file, so that they survive any end of the process; no thread.
@@ -76,6 +79,7 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
     Raises:
         ArgumentError: an argument that is not one of the possible ones.
         LogDirError: the directory cannot be written.
+        ArgumentError: `facts` is something else.
 
     Example:
         >>> import tempfile, multiboard as mb
@@ -89,6 +93,7 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
         log_dir: str | os.PathLike[str],
         *,
         config: Mapping[str, Any] | None = None,
+        facts: bool | Mapping[str, Any] = True,
         resume: bool = False,
         durable: bool = False,
         overflow: str = "drop",
@@ -101,6 +106,7 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
     ) -> None:
         if overflow not in {"drop", "block"}:
             raise ArgumentError("overflow", overflow, "use 'drop' or 'block'")
+        stated = check_facts(facts)
         budget = MemoryBudget(positive_integer("memory_bytes", memory_bytes))
         file_bytes = None if max_file_bytes is None else positive_integer("max_file_bytes", max_file_bytes)
         media_bytes = check_media_bytes(max_media_bytes)
@@ -111,7 +117,8 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
         sink = self._open_sink(Path(log_dir), reports)
         pipeline = DirectPipeline(reports, budget) if durable else Pipeline(reports, budget, block=overflow == "block")
         self._attach(Path(log_dir), pipeline, sink, reports)
-        self._finalizer = weakref.finalize(self, pipeline.stop_soon)
+        self._session = Session(self._lane.put_once, stated)
+        self._finalizer = weakref.finalize(self, _let_go, pipeline, self._session)
         self._finalizer.atexit = False  # at the end of the process all pipelines are closed, and waited for
         if config is not None:
             self.hparams(config)
@@ -125,33 +132,35 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
         self._intake = Intake(self.log_dir, reports)
         self._known: set[str] = set()
         self._captured: set[tuple[str, ...]] = set()
-        self._has_hparams = False
         self._once: set[str] = set()
         self._parent: Run | None = None
         self._children: list[Run] = []
         exits.watch_run(self)
 
-    def hparams(self, config: Mapping[str, Any]) -> None:
+    def hparams(
+        self,
+        config: Mapping[str, Any],
+        *,
+        domains: Mapping[str, Any] | None = None,
+        metrics: Iterable[str] | Mapping[str, str] | None = None,
+    ) -> None:
         """Record the hyper-parameters of this run, once: TensorBoard reads one set per run.
+
+        Without domains and metrics TensorBoard infers both from all runs. If one run states them, they are valid for all runs of
+        the dashboard, and the HParams tab shows no other metrics, and no hyper-parameters that this run does not have: state them
+        in runs that share their hyper-parameters, and the same in each.
 
         Args:
             config: may be nested (joined with '/'). Bools, numbers and strings keep their type; all else becomes a string.
+            domains: the values that a hyper-parameter can take: a tuple (low, high) is an interval, a list holds all values, e.g.
+                {'lr': (1e-5, 1e-1), 'optimizer': ['sgd', 'adam']}. Needs metrics.
+            metrics: tags of the scalars to compare runs by, e.g. ['val/accuracy'], or their display names by tag.
         """
-        self._intake.attempt(lambda: self._start_session(config), None)
+        self._intake.attempt(lambda: self._configure(config, domains, metrics), None)
 
-    def _start_session(self, config: Mapping[str, Any]) -> None:
+    def _configure(self, config: object, domains: object, metrics: object) -> None:
         self._intake.check_open()
-        if not isinstance(config, Mapping):
-            raise ValueKindError("hparams", config, "hyper-parameters are a mapping of names to values.")
-        if self._has_hparams:
-            raise ValueKindError(
-                "hparams",
-                config,
-                "this run has its hyper-parameters already; pass all of them at once, or give others a run of their own: "
-                "run.child(...), with SummaryWriter run_name=... or sub_runs=True.",
-            )
-        self._has_hparams = True
-        self._lane.put_once(HParams(flatten(config), time()))
+        self._session.configure(config, domains, metrics)
 
     # ------------------------------------------------------------------ life
 
@@ -164,7 +173,11 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
         Returns:
             Whether it is; False after the timeout, while the disk refuses it, and on a closed run.
         """
-        return not self.closed and self._pipeline.flush(timeout)
+        if self.closed:
+            return False
+        for run in (self, *self._children):
+            run._session.start()  # noqa: SLF001  # another Run
+        return self._pipeline.flush(timeout)
 
     def close(self, *, success: bool = True) -> None:
         """Write all that was logged and close the file; a second call does nothing.
@@ -176,8 +189,7 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
             return
         for child in tuple(self._children):
             child.close(success=success)
-        if self._has_hparams:
-            self._lane.put_once(SessionEnd(success, time()))
+        self._session.end(success=success)
         self._refuse_all()
         if self._parent is None:
             self._pipeline.close()
@@ -188,8 +200,8 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
 
     def note_failure(self) -> None:
         """Enqueue the end of a session that a signal ends; takes no lock."""
-        if self._has_hparams and not self.closed:
-            self._lane.end(SessionEnd(success=False, wall_time=time()))
+        if not self.closed:
+            self._session.end(success=False, put=self._lane.end)
 
     def abandon(self) -> None:
         """Take no more values: in a forked child they would go into the file of the parent."""
@@ -219,6 +231,7 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
         path = Path(self.log_dir, name)
         child._open_sink = self._open_sink
         child._attach(path, self._pipeline, self._open_sink(path, self._reports), self._reports)
+        child._session = self._session.child(child._lane.put_once)
         child._parent = self
         self._children.append(child)
         return child
@@ -247,6 +260,7 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
                 self._intake.claim(tag, "scalar")
             self._captured.add(capture.tags)
         self._intake.accepted(capture.step)
+        self._session.start()
         self._lane.put(capture, "histogram", capture.tags, capture.step)
 
     def raw(self, event: bytes, step: int) -> None:
@@ -260,6 +274,7 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
 
     def _accept_raw(self, event: bytes, step: int) -> None:
         self._intake.accepted(step)
+        self._session.start()
         self._lane.put(Raw(event, step), "raw", None, step)
 
     def report(self, cause: str, message: str) -> None:
@@ -286,6 +301,7 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
                 self._intake.claim(other, kind_of_other)
             value = build(number, now)
             self._intake.accepted(number)
+            self._session.start()
             self._lane.put(value, kind, tag, number)
 
         self._intake.attempt(accept, step)
@@ -296,7 +312,9 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
             self._intake.claim(tag, kind)
             if once and tag in self._once:
                 raise ValueKindError(tag, kind, f"this run has this {kind} already; one run takes one, e.g. use run.child(...).")
-            self._lane.put_once(build(time()))
+            value = build(time())
+            self._session.start()
+            self._lane.put_once(value)
             self._once.add(tag)
 
         self._intake.attempt(accept, None)
@@ -311,21 +329,10 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
             self._reports.add("summary", f"run {self.log_dir!r} closed; counted while it ran: {self._reports.summary()}.")
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, bool | float | str]:
-    """Return a nested mapping as one level, keys joined with '/'; None and sequences become strings.
-
-    >>> flatten({"optimizer": {"lr": 0.1, "betas": (0.9, 0.99)}, "amp": True})
-    {'optimizer/lr': 0.1, 'optimizer/betas': '(0.9, 0.99)', 'amp': True}
-    """
-    flat: dict[str, bool | float | str] = {}
-    for key, value in config.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{name}/")
-        else:
-            item = value.item() if framework_of(type(value)) == "numpy" and value.ndim == 0 else value
-            flat[name] = item if isinstance(item, (bool, int, float, str)) else str(item)
-    return flat
+def _let_go(pipeline: Pipeline | DirectPipeline, session: Session) -> None:
+    """Write what a forgotten run has logged; its session has no end."""
+    session.start()
+    pipeline.stop_soon()
 
 
 def _closed(log_dir: str) -> Run:
@@ -334,5 +341,6 @@ def _closed(log_dir: str) -> Run:
     run = object.__new__(Run)
     run._open_sink = Nowhere
     run._attach(Path(log_dir), DirectPipeline(reports, MemoryBudget()), Nowhere(Path(log_dir), reports), reports)
+    run._session = Session(run._lane.put_once, None)
     run.abandon()
     return run

@@ -49,6 +49,7 @@ class SummaryWriter(MediaMethods, MeasuresMethods, StructuresMethods):
         write_to_disk: False takes all calls and writes nothing.
         logdir: another name of `log_dir`.
         sub_runs: `add_hparams` and `add_scalars` open a sub-run per call or series, as both peers do.
+        facts: as in `Run`, but off unless asked for.
 
     Raises:
         LogDirError: the directory cannot be written.
@@ -72,13 +73,16 @@ class SummaryWriter(MediaMethods, MeasuresMethods, StructuresMethods):
         logdir: str | os.PathLike[str] | None = None,
         *,
         sub_runs: bool = False,
+        facts: bool | Mapping[str, Any] = False,
     ) -> None:
         self.log_dir = os.fspath(log_dir or logdir or default_log_dir(comment))
         self.logdir = self.log_dir
         self.purge_step, self.max_queue, self.flush_secs = purge_step, max_queue, flush_secs
         self.filename_suffix = filename_suffix
         self._sub_runs = sub_runs
-        self._runs = WriterRuns(self.log_dir, purge_step=purge_step, suffix=filename_suffix, write_to_disk=write_to_disk)
+        self._runs = WriterRuns(
+            self.log_dir, purge_step=purge_step, suffix=filename_suffix, write_to_disk=write_to_disk, facts=facts
+        )
         self.file_writer = FileWriter(self.log_dir, self._runs.main, self.flush, self.close)
 
     @property
@@ -179,20 +183,22 @@ class SummaryWriter(MediaMethods, MeasuresMethods, StructuresMethods):
         Args:
             hparam_dict: bools, numbers and strings by name.
             metric_dict: scalars by tag.
-            hparam_domain_discrete: accepted: TensorBoard infers the domains; or tensorboardX's `name`.
+            hparam_domain_discrete: lists of all values that a hyper-parameter can take, by name: they and the metrics of this
+                call are then stated, not inferred, see `Run.hparams`. A string is tensorboardX's `name`.
             run_name: a sub-run that takes both; None is the run of the writer. A number is tensorboardX's `global_step`.
             global_step: step of the metrics, see the class.
             name: another name of `run_name`.
             sub_runs: without a name, open a sub-run named by the time.
         """
-        if isinstance(hparam_domain_discrete, str):
-            name = hparam_domain_discrete
+        domains = hparam_domain_discrete or None
+        if isinstance(domains, str):
+            name, domains = domains, None
         if run_name is not None and not isinstance(run_name, str):
             run_name, global_step = None, run_name
         step, when = self._at(global_step, None)
         unnamed = str(time.time()) if sub_runs or self._sub_runs else "."
         run = self._runs.child(run_name or name or unnamed)
-        self._runs.start_session(run, hparam_dict)
+        self._runs.start_session(run, hparam_dict, domains, metric_dict)
         run.log(_flat_values(metric_dict), step, wall_time=when)
 
     # ------------------------------------------------------------------ life

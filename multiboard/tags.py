@@ -8,6 +8,7 @@ The tags of all adapters are spelled here and nowhere else, so that three framew
     nonfinite/<group>                                 scalar, values that are NaN or infinite over the whole group
     nonfinite/<group>/<layer>/<role>                  scalar, only for tensors and steps that have such values
     multiboard/dropped/<kind>                         scalar, values that had to go so far; only if there are some
+    run/<fact>                                        hyper-parameter, a run fact
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ PARAMS: Final = "params"
 GRADS: Final = "grads"
 LEARNING_RATE: Final = "train/learning_rate"
 EPOCH: Final = "train/epoch"
+FACTS: Final = "run/"
 
 _ROLES: Final = {"weight": "kernel", "gamma": "scale", "beta": "bias", "embeddings": "embedding", "embedding_table": "embedding",
                  "moving_mean": "mean", "moving_variance": "var", "running_mean": "mean", "running_var": "var"}  # fmt: skip

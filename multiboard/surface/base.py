@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from multiboard.intake import Intake
     from multiboard.protocols import Lane, Logged
+    from multiboard.session import Session
     from multiboard.values import Value
 
 
@@ -23,6 +24,7 @@ class Surface(ABC):
 
     log_dir: str
     _intake: Intake
+    _session: Session
     _lane: Lane
     _known: set[str]
     """Tags of scalars that need no check any more."""

@@ -94,6 +94,7 @@ class ScalarsSurface(Surface):
         for tag, value in metrics.items():
             self._intake.attempt(lambda: self._take(taken, tag, value), step)  # noqa: B023  # called at once
         self._intake.accepted(step)
+        self._session.start()
         if taken:
             self._lane.put_scalars(Scalars(tuple(taken), stack_scalars(taken.values()), step, now))
         if not self._intake.in_first_step:

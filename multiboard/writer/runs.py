@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from multiboard.arrays import fetch_array, framework_of
 from multiboard.event_writer import FileOptions
-from multiboard.run import Run, flatten
+from multiboard.kinds.hparams import flatten
+from multiboard.run import Run
 from multiboard.sink import EventSink, Nowhere
 
 if TYPE_CHECKING:
@@ -31,22 +32,32 @@ class WriterRuns:
         purge_step: TensorBoard's Python reader drops what earlier files hold from this step on; None drops nothing.
         suffix: goes to the end of the event file's name.
         write_to_disk: False takes all values and writes none; no directory is created.
+        facts: as in `Run`.
 
     Raises:
         LogDirError: the directory cannot be written.
     """
 
-    def __init__(self, log_dir: str, *, purge_step: int | None, suffix: str, write_to_disk: bool) -> None:
+    def __init__(
+        self, log_dir: str, *, purge_step: int | None, suffix: str, write_to_disk: bool, facts: bool | Mapping[str, Any]
+    ) -> None:
         self.log_dir = log_dir
         self._suffix = suffix
         self._write_to_disk = write_to_disk
+        self._facts = facts
         self._lock = threading.Lock()
         self._children: dict[str, Run] = {}
         self._hparams: dict[str, str] = {}
         self._run: Run | None = self._open(purge_step)
 
     def _open(self, first_step: int | None) -> Run:
-        return open_run(self.log_dir, first_step=first_step, suffix=self._suffix, write_to_disk=self._write_to_disk)
+        return open_run(
+            self.log_dir,
+            first_step=first_step,
+            suffix=self._suffix,
+            write_to_disk=self._write_to_disk,
+            facts=self._facts,
+        )
 
     def main(self) -> Run:
         """Return the run of the writer; after `close` it continues in a new event file, as both peers do, and says so."""
@@ -82,12 +93,19 @@ class WriterRuns:
         main = {} if self._run is None else {self.log_dir: self._run}
         return main | {run.log_dir: run for run in self._children.values()}
 
-    def start_session(self, run: Run, hparams: Mapping[str, Any]) -> None:
-        """Record the hyper-parameters of a run; the same once more change nothing, others are a mistake that `Run` tells."""
+    def start_session(self, run: Run, hparams: Mapping[str, Any], domains: Mapping[str, Any] | None, metrics: Any) -> None:
+        """Record the hyper-parameters of a run; the same once more change nothing, others are a mistake that `Run` tells.
+
+        Args:
+            run: of this writer.
+            hparams: by name.
+            domains: as in `Run.hparams`; None leaves domains and metrics to TensorBoard.
+            metrics: by tag, what to compare runs by.
+        """
         plain = {name: _plain(value) for name, value in hparams.items()} if isinstance(hparams, Mapping) else hparams
-        written = repr(flatten(plain)) if isinstance(plain, Mapping) else ""
+        written = repr((flatten(plain), domains)) if isinstance(plain, Mapping) else ""
         if self._hparams.get(run.log_dir) != written:
-            run.hparams(plain)
+            run.hparams(plain, domains=domains, metrics=None if domains is None else list(metrics))
             self._hparams.setdefault(run.log_dir, written)
 
     def close(self, *, success: bool) -> None:
@@ -98,7 +116,14 @@ class WriterRuns:
             run.close(success=success)
 
 
-def open_run(log_dir: str, *, first_step: int | None = None, suffix: str = "", write_to_disk: bool = True) -> Run:
+def open_run(
+    log_dir: str,
+    *,
+    first_step: int | None = None,
+    suffix: str = "",
+    write_to_disk: bool = True,
+    facts: bool | Mapping[str, Any] = False,
+) -> Run:
     """Open a run that goes on behind what a directory holds, as the writers of all peers do.
 
     Args:
@@ -106,6 +131,7 @@ def open_run(log_dir: str, *, first_step: int | None = None, suffix: str = "", w
         first_step: TensorBoard's Python reader drops what earlier files hold from this step on; None drops nothing.
         suffix: goes to the end of the event file's name.
         write_to_disk: False takes all values and writes none; no directory is created.
+        facts: as in `Run`.
 
     Raises:
         LogDirError: the directory cannot be written.
@@ -113,7 +139,7 @@ def open_run(log_dir: str, *, first_step: int | None = None, suffix: str = "", w
     sink: Callable[[Path, Reports], Sink] = Nowhere
     if write_to_disk:
         sink = partial(EventSink, options=FileOptions(first_step, suffix=suffix))
-    return Run(log_dir, open_sink=sink)
+    return Run(log_dir, facts=facts, open_sink=sink)
 
 
 def default_log_dir(comment: str) -> str:

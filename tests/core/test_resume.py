@@ -66,7 +66,7 @@ def test_a_child_run_goes_on_where_its_own_directory_ends(log_dir):
 
 
 def test_a_torn_tail_of_the_last_run_stops_nobody(log_dir):
-    write(log_dir, 0, 10)
+    write(log_dir, 0, 10, facts=False)
     (file,) = log_dir.iterdir()
     file.write_bytes(file.read_bytes()[:-5])
     assert write(log_dir, 9, 12, resume=True) == 9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -48,6 +49,21 @@ class Board:
     def scalars(self, run, tag):
         return self.json("data/plugin/scalars/scalars", run=run, tag=tag)
 
+    def hparams(self, **query):
+        """Return the HParams tab: what it knows of the columns, and the rows by run, of any status."""
+        statuses = ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"]
+        request = {"experimentName": "", "allowedStatuses": statuses, "colParams": [], "startIndex": 0, "sliceSize": 10000}
+        experiment = self.post("data/plugin/hparams/experiment", {"experimentName": ""})
+        groups = self.post("data/plugin/hparams/session_groups", {**request, **query}).get("sessionGroups", [])
+        rows = [(session["name"], group) for group in groups for session in group["sessions"]]
+        assert len(dict(rows)) == len(rows)
+        return experiment, dict(rows)
+
+    def ready(self):
+        """Return this server when it answers."""
+        self.wait_for(lambda: self.json("data/environment"), bool)
+        return self
+
     def wait_for(self, question, accept):
         """Ask until the answer is accepted; return it. Fails at the deadline with the last answer."""
         deadline = time.monotonic() + DEADLINE
@@ -70,13 +86,14 @@ def board_dir(tmp_path_factory):
     return tmp_path_factory.mktemp("board")
 
 
-@pytest.fixture(scope="session")
-def boards(board_dir, tmp_path_factory):
+@contextlib.contextmanager
+def serve(log_dir, outputs):
+    """Start a TensorBoard per loader over a directory, and stop them."""
     started = {}
     for loader, option in LOADERS.items():
-        output = tmp_path_factory.mktemp("output") / f"{loader}.txt"
+        output = outputs / f"{loader}.txt"
         port = free_port()
-        command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(board_dir), "--host", HOST, "--port", str(port)]
+        command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(log_dir), "--host", HOST, "--port", str(port)]
         options = [option, "--reload_interval=1", "--samples_per_plugin=scalars=999999999,images=100,text=100"]
         with output.open("w") as sink:
             process = subprocess.Popen([*command, *options], stdout=sink, stderr=sink)
@@ -93,9 +110,31 @@ def boards(board_dir, tmp_path_factory):
         assert "Traceback" not in board.output.read_text()
 
 
+@pytest.fixture(scope="session")
+def boards(board_dir, tmp_path_factory):
+    with serve(board_dir, tmp_path_factory.mktemp("output")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def own_board_dir(tmp_path_factory):
+    """The directory of servers of one test module, for what would change the tabs of all runs."""
+    return tmp_path_factory.mktemp("own_board")
+
+
+@pytest.fixture(scope="module")
+def own_boards(own_board_dir, tmp_path_factory):
+    with serve(own_board_dir, tmp_path_factory.mktemp("own_output")) as started:
+        yield started
+
+
+@pytest.fixture(params=LOADERS)
+def own_board(request, own_boards):
+    """TensorBoard over the directory of the module, with one of its two loaders, ready to answer."""
+    return own_boards[request.param].ready()
+
+
 @pytest.fixture(params=LOADERS)
 def board(request, boards):
     """TensorBoard with one of its two loaders, ready to answer."""
-    board = boards[request.param]
-    board.wait_for(lambda: board.json("data/environment"), bool)
-    return board
+    return boards[request.param].ready()

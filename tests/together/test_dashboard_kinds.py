@@ -95,16 +95,10 @@ def test_texts_are_rendered_as_markdown_and_scripts_do_nothing(board, kinds):
 
 
 def test_hyper_parameters_are_one_row_with_their_types(board, kinds):
-    def rows():
-        experiment = board.post("data/plugin/hparams/experiment", {"experimentName": ""})
-        request = {"experimentName": "", "allowedStatuses": ["STATUS_SUCCESS"], "colParams": [], "startIndex": 0, "sliceSize": 50}
-        groups = board.post("data/plugin/hparams/session_groups", request)
-        infos = {info["name"] for info in experiment["hparamInfos"]}
-        return infos, [g for g in groups["sessionGroups"] if any(s["name"] == kinds for s in g["sessions"])]
-
-    infos, (group,) = board.wait_for(rows, lambda answer: len(answer[1]) == 1)
-    assert {"lr", "amp", "name", "lost"} <= infos
-    assert group["hparams"] == {"lr": 3e-4, "amp": True, "name": "first", "lost": "nan"}
+    experiment, rows = board.wait_for(board.hparams, lambda answer: kinds in answer[1])
+    assert {"lr", "amp", "name", "lost"} <= {info["name"] for info in experiment["hparamInfos"]}
+    hparams = {name: value for name, value in rows[kinds]["hparams"].items() if not name.startswith("run/")}
+    assert hparams == {"lr": 3e-4, "amp": True, "name": "first", "lost": "nan"}
 
 
 @pytest.mark.usefixtures("kinds")

@@ -133,11 +133,9 @@ def test_tensorboard_serves_the_histograms_that_were_logged(board, demo, run):
 
 @pytest.mark.usefixtures("demo")
 def test_tensorboard_shows_the_three_frameworks_as_rows_of_hyper_parameters(board):
-    request = {"experimentName": "", "allowedStatuses": ["STATUS_SUCCESS"], "colParams": [], "startIndex": 0, "sliceSize": 100}
-
     def frameworks():
-        groups = board.post("data/plugin/hparams/session_groups", request)["sessionGroups"]
-        return {g["hparams"].get("framework") for g in groups if g["sessions"][0]["name"].startswith(DEMO)}
+        _, rows = board.hparams()
+        return {row["hparams"].get("framework") for name, row in rows.items() if name.startswith(DEMO)}
 
     assert board.wait_for(frameworks, lambda found: len(found) == 3) == {"torch", "flax", "keras-jax"}
 

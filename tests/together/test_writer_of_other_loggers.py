@@ -27,15 +27,8 @@ def written(board_dir):
 
 
 def test_hyper_parameters_of_finished_summaries_are_a_row_of_the_table(board, written):
-    def ask():
-        groups = board.post(
-            "data/plugin/hparams/session_groups",
-            {"experimentName": "", "allowedStatuses": ["STATUS_SUCCESS"], "colParams": [], "startIndex": 0, "sliceSize": 100},
-        )["sessionGroups"]
-        return [group for group in groups if group["sessions"][0]["name"] == written]
-
-    (group,) = board.wait_for(ask, bool)
-    assert group["hparams"] == {"lr": 0.25, "name": "first"}
+    _, rows = board.wait_for(board.hparams, lambda answer: written in answer[1])
+    assert rows[written]["hparams"] == {"lr": 0.25, "name": "first"}
 
 
 def test_what_is_logged_after_close_follows_what_was_before(board, written):

@@ -33,13 +33,10 @@ def test_the_series_are_tags_of_the_run(board):
 
 
 def test_hyper_parameters_and_metrics_are_one_row(board):
-    query = {"experimentName": "", "colParams": [], "startIndex": 0, "sliceSize": 100}
-    query["allowedStatuses"] = ["STATUS_SUCCESS"]
     metric = [{"metric": {"group": "", "tag": "hp/accuracy"}}]
 
     def ask():
-        groups = board.post("data/plugin/hparams/session_groups", {**query, "colParams": metric})["sessionGroups"]
-        rows = {group["sessions"][0]["name"]: group for group in groups}
+        _, rows = board.hparams(colParams=metric)
         return {name: row for name, row in rows.items() if name in {"writer", "writer_apart/trial"}}
 
     rows = board.wait_for(ask, lambda rows: len(rows) == 2)
