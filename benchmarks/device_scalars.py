@@ -18,6 +18,7 @@ from clocks import report, start, total
 from contenders import LOGGERS
 from measure import Contender, of_logger, options, race
 from readback import check_scalars
+from targets import IN_JAX, IN_TORCH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +41,7 @@ def jax_steps() -> tuple[Iterator[Step], Callable[[Step], None]]:
 
     @jax.jit
     def advance(state: Any) -> Any:
-        for _ in range(6):
+        for _ in range(2):
             state = jnp.tanh(state @ weights)
         return state, {tag: state[k].mean() for k, tag in enumerate(TAGS)}
 
@@ -118,9 +119,7 @@ def _plain_block(steps: Iterator[Step], wait: Callable[[Step], None]) -> tuple[f
     return passed["wall_s"], passed["cpu_s"]
 
 
-def _logged_block(
-    steps: Iterator[Step], wait: Callable[[Step], None], logger: Any, convert: bool, blocked: list[float]
-) -> float:
+def _logged_block(steps: Iterator[Step], wait: Callable[[Step], None], logger: Any, convert: bool, blocked: list[float]) -> float:
     """Return CPU seconds of all threads; append the seconds inside each logging call to `blocked`."""
     log = logger.step
     start()
@@ -147,7 +146,7 @@ def check(name: str, log_dir: str) -> None:
 
 def contenders(framework: str, blocks: int) -> dict[str, Contender]:
     """Return the loggers that have scalars."""
-    code = f"import os; os.mkdir(d + '/run'); os.mkdir(d + '/probe')\nimport device_scalars\n"
+    code = "import os; os.mkdir(d + '/run'); os.mkdir(d + '/probe')\nimport device_scalars\n"
     code += f"device_scalars.loop({{name!r}}, d, {framework!r}, {blocks})"
     return {name: of_logger(name, code, "device_scalars.check({name!r}, d)", (framework,)) for name in NAMES}
 
@@ -156,8 +155,8 @@ def main() -> None:
     """Run the races."""
     arguments = options(__doc__)
     blocks = max(2, int(8 * arguments.scale))
-    race("device scalars: 10 per step in a jitted JAX loop", contenders("jax", blocks), arguments)
-    race("device scalars: 10 per step in a PyTorch loop", contenders("torch", blocks), arguments)
+    race(IN_JAX, contenders("jax", blocks), arguments)
+    race(IN_TORCH, contenders("torch", blocks), arguments)
 
 
 if __name__ == "__main__":

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import gc
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from clocks import lap, report, start, total
+from clocks import bytes_in, lap, report, start, total
 from contenders import LOGGERS
 from measure import of_logger, options, race
 from readback import check_images
+from targets import NOISE, PHOTOGRAPHS
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -57,12 +57,11 @@ def log(name: str, log_dir: str, kind: str, n: int) -> None:
     passed = lap()
     logger.close()
     whole = total()
-    size = sum(path.stat().st_size for path in Path(log_dir).rglob("*") if path.is_file())
     report(
         caller_us=passed["wall_s"] / n * 1e6,
         caller_cpu_us=passed["caller_cpu_s"] / n * 1e6,
         total_cpu_ms=whole["cpu_s"] / n * 1e3,
-        kb=size / (n + WARM_UP) / 1e3,
+        kb=bytes_in(log_dir) / (n + WARM_UP) / 1e3,
         memory_mb=whole["memory_mb"],
     )
 
@@ -83,8 +82,8 @@ def main() -> None:
     """Run the races."""
     arguments = options(__doc__)
     n = max(1, int(64 * arguments.scale))
-    race(f"images: {n} like photographs", contenders("photo", n), arguments)
-    race(f"images: {n} of noise", contenders("noise", n), arguments)
+    race(PHOTOGRAPHS, contenders("photo", n), arguments)
+    race(NOISE, contenders("noise", n), arguments)
 
 
 if __name__ == "__main__":

@@ -66,13 +66,12 @@ def options(description: str | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="fresh processes per contender")
     parser.add_argument("--out", type=Path, help="append JSON lines to this file")
     parser.add_argument("--only", type=lambda names: names.split(","), help="names of contenders, with commas between")
+    parser.add_argument("--topic", default="", help="run only the race of this topic")
     parser.add_argument("--scale", type=float, default=1.0, help="less or more than the usual number of calls")
     return parser.parse_args()
 
 
-def race(
-    topic: str, contenders: dict[str, Contender], arguments: argparse.Namespace, out: Path | None = None
-) -> dict[str, dict[str, Any]]:
+def race(topic: str, contenders: dict[str, Contender], arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Run all contenders in turn, several times; print and return the median of each figure by contender.
 
     What is not installed, and what fails its check, is named on the terminal and in the output, and left out.
@@ -81,13 +80,13 @@ def race(
         topic: of the lines that are written.
         contenders: by name.
         arguments: of `options`.
-        out: instead of that of the arguments.
     """
-    out = out or arguments.out
-    chosen = {name: c for name, c in contenders.items() if not arguments.only or name in arguments.only}
+    if arguments.topic and topic != arguments.topic:
+        return {}
+    chosen = {name: c for name, c in contenders.items() if not arguments.only or name.partition(" (n")[0] in arguments.only}
     facts = _facts()
     print(f"\n{topic}: {facts['cpu']}, {facts['cores']} cores, load {facts['load']}, {arguments.rounds} rounds", flush=True)
-    lines = {name: _Lines(topic, name, c.package, facts, out) for name, c in chosen.items()}
+    lines = {name: _Lines(topic, name, c.package, facts, arguments.out) for name, c in chosen.items()}
     present = {name: c for name, c in chosen.items() if _admit(c, lines[name])}
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in present}
     for number in range(arguments.rounds):

@@ -120,10 +120,11 @@ def _scalars_of_trackio(log_dir: Path) -> Iterator[Point]:
                 yield tag, step, value
 
 
-def _scalars_of_wandb(log_dir: Path) -> Iterator[Point]:
+def _history_of_wandb(log_dir: Path) -> Iterator[tuple[str, int, Any]]:
+    """Yield key, step and value of everything that was logged."""
     from wandb.proto.wandb_internal_pb2 import Record
 
-    for data in _records_of_wandb(next(log_dir.rglob("run-*.wandb")).read_bytes()):
+    for data in _records_of_wandb(next(log_dir.glob("wandb/offline-run-*/run-*.wandb")).read_bytes()):
         history = Record.FromString(data).history
         for item in history.item:
             tag = item.key or ".".join(item.nested_key)
@@ -132,7 +133,7 @@ def _scalars_of_wandb(log_dir: Path) -> Iterator[Point]:
 
 
 def _records_of_wandb(data: bytes) -> Iterator[bytes]:
-    """Yield the records of a LevelDB log: blocks of 32 KiB; before each part checksum, length and type; 7 bytes in front of all."""
+    """Yield the records of a LevelDB log: blocks of 32 KiB; each part behind checksum, length and type; 7 bytes first."""
     position, record = 7, b""
     while position + 7 <= len(data):
         if 32768 - position % 32768 < 7:
@@ -160,9 +161,10 @@ def _images_of_multiboard(log_dir: Path) -> Iterator[bytes]:
 
 
 def _images_of_wandb(log_dir: Path) -> Iterator[bytes]:
-    paths = log_dir.rglob("*.png")
-    for path in sorted(paths, key=lambda path: int(path.stem.split("_")[-2])):  # <tag>_<step>_<hash>.png
-        yield path.read_bytes()
+    files = next(log_dir.glob("wandb/offline-run-*/files"))
+    for key, _, value in _history_of_wandb(log_dir):
+        if key.endswith(".path"):
+            yield (files / value).read_bytes()
 
 
 def _images_of_pillow(log_dir: Path) -> Iterator[bytes]:
@@ -174,7 +176,7 @@ _SCALAR_READERS: dict[str, tuple[str, Callable[[Path], Iterator[Point]]]] = {
     "events": ("multiboard", _scalars_of_multiboard),
     "csv": ("csv", _scalars_of_csv),
     "trackio": ("sqlite3", _scalars_of_trackio),
-    "wandb": ("its own messages", _scalars_of_wandb),
+    "wandb": ("its own messages", _history_of_wandb),
 }
 _IMAGE_READERS: dict[str, tuple[str, Callable[[Path], Iterator[bytes]]]] = {
     "ours": ("TensorBoard", _images_of_tensorboard),

@@ -3,22 +3,22 @@
 python benchmarks/scalars.py [--rounds 5] [--out results.jsonl]
 
 The figures are per scalar. The values, and with 'dicts built before' the dicts too, exist before the clock starts; with 'dict
-literal' the dict is built inside the loop, as people write it. Loggers that take more than 100 us get a fifth of the calls. The last
-races have ten times as many, for those that would be done before their writer thread wakes up.
+literal' the dict is built inside the loop, as people write it. Loggers that take more than 100 us get a fifth of the calls.
+The last races have ten times as many, for those that would be done before their writer thread wakes up.
 """
 
 from __future__ import annotations
 
 import gc
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from clocks import lap, report, start, total
+from clocks import bytes_in, lap, report, start, total
 from contenders import DROP_IN, LOGGERS, OURS
 from measure import of_logger, options, race
 from readback import check_scalars
+from targets import DICT_LITERAL, DICTS, SINGLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -116,12 +116,11 @@ def _finish(logger: Any, log_dir: str, n: int) -> None:
     passed = lap()
     logger.close()
     whole = total()
-    size = sum(path.stat().st_size for path in Path(log_dir).rglob("*") if path.is_file())
     report(
         caller_us=passed["wall_s"] / n * 1e6,
         caller_cpu_us=passed["caller_cpu_s"] / n * 1e6,
         total_cpu_us=whole["cpu_s"] / n * 1e6,
-        bytes=size / (n + WARM_UP * len(TAGS)),
+        bytes=bytes_in(log_dir) / (n + WARM_UP * len(TAGS)),
         memory_mb=whole["memory_mb"],
     )
 
@@ -142,12 +141,12 @@ def main() -> None:
     """Run the races."""
     arguments = options(__doc__)
     n = int(100_000 * arguments.scale) // len(TAGS) * len(TAGS)
-    race("scalars: single calls", contenders("single", n), arguments)
-    race("scalars: dicts of 10, built before", contenders("prebuilt", n), arguments)
-    race("scalars: dicts of 10, dict literal in the loop", contenders("literal", n), arguments)
+    race(SINGLE, contenders("single", n), arguments)
+    race(DICTS, contenders("prebuilt", n), arguments)
+    race(DICT_LITERAL, contenders("literal", n), arguments)
     fast = (OURS, DROP_IN, "csv.writer", "empty call")
-    race(f"scalars: single calls, n = {10 * n:,}", contenders("single", 10 * n, fast), arguments)
-    race(f"scalars: dicts of 10, built before, n = {10 * n:,}", contenders("prebuilt", 10 * n, fast), arguments)
+    race(f"{SINGLE}, n = {10 * n:,}", contenders("single", 10 * n, fast), arguments)
+    race(f"{DICTS}, n = {10 * n:,}", contenders("prebuilt", 10 * n, fast), arguments)
 
 
 if __name__ == "__main__":

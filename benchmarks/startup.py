@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contenders import DROP_IN, LOGGERS, OURS
 from measure import Contender, of_logger, options, race
+from targets import OVER_NUMPY
 
 CODE = """
 {loaded}
@@ -50,7 +51,7 @@ def main() -> None:
     arguments = options(__doc__)
     everybody = tuple(name for name, logger in LOGGERS.items() if logger.form != "png")
     alone = {"multiboard, import alone": Contender("multiboard", IMPORT_ALONE)}
-    race("start-up: over NumPy", contenders(everybody) | alone, arguments)
+    race(OVER_NUMPY, contenders(everybody) | alone, arguments)
     race("start-up: over torch", contenders(OVER_TORCH, "torch"), arguments)
     race("start-up: over jax", contenders(OVER_JAX, "jax"), arguments)
 
