@@ -179,9 +179,9 @@ def _version(package: str) -> str:
 
 
 def _print(medians: dict[str, dict[str, Any]]) -> None:
-    """Print one row per contender with its ratios to ours."""
+    """Print one row per contender with its ratios to ours, or to the first."""
     width = max(map(len, medians), default=0) + 2
     for name, row in medians.items():
-        ours = medians.get(OURS, row)
+        ours = medians.get(OURS) or next(iter(medians.values()))
         cells = [f"{key} {value:.4g}" + (f" ({value / ours[key]:.3g}x)" if ours.get(key) else "") for key, value in row.items()]
         print(f"  {name:{width}}" + "  ".join(cells), flush=True)

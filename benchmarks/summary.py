@@ -1,4 +1,4 @@
-"""JSON lines of the benchmarks to Markdown: one table per topic, sorted, with ratios to multiboard, and the targets.
+"""JSON lines of the benchmarks to Markdown: one table per topic, sorted, with ratios to multiboard or the first, and the targets.
 
 python benchmarks/summary.py results.jsonl > tables.md
 
@@ -69,10 +69,11 @@ def topic_table(topic: str, lines: dict[str, Line]) -> str:
     parts = [f"### {topic}", _machine(list(lines.values()))]
     if measured:
         names = list(figures_of(measured[0]))
-        ours = figures_of(lines.get(OURS, {}))
+        ours = lines.get(OURS) or next(iter(lines.values()))
         heads = ["contender", "version", *(name.replace("_", " ") for name in names), "read back by"]
         rows = [
-            [line["contender"], line["version"], *_cells(line, names, ours), line.get("verified") or "-"] for line in measured
+            [line["contender"], line["version"], *_cells(line, names, figures_of(ours)), line.get("verified") or "-"]
+            for line in measured
         ]
         parts.append(_markdown(heads, rows))
     parts += [f"Left out: {name}: {line['left_out']}" for name, line in lines.items() if "left_out" in line]
@@ -83,7 +84,7 @@ def _cells(line: Line, names: list[str], ours: dict[str, float]) -> list[str]:
     cells = []
     for name in names:
         value = figures_of(line).get(name, float("nan"))
-        ratio = f" ({number(value / ours[name])}x)" if ours.get(name) and line["contender"] != OURS else ""
+        ratio = f" ({number(value / ours[name])}x)" if ours.get(name) and value != ours[name] else ""
         cells.append(number(value) + ratio if value == value else "-")  # noqa: PLR0124  # NaN
     return cells
 

@@ -56,6 +56,8 @@ TARGETS = (
     Target(NOISE, "total_cpu_ms", at_most=1.5),
     Target(OVER_NUMPY, "wall_ms", at_most=25),
     Target(OVER_NUMPY, "memory_mb", at_most=5),
-    Target("reading: 1,000,000 scalars of multiboard", "wall_s", at_most=0.4),
-    Target("reading: 1,000,000 scalars of others", "wall_s", at_most=1.2),
+    Target("reading: multiboard, dicts of 10", "wall_s", at_most=0.4, contender="mb.read"),
+    Target("reading: multiboard, single scalars", "wall_s", at_most=0.4, contender="mb.read"),
+    Target("reading: form of tensorboardX and torch", "wall_s", at_most=1.2, contender="mb.read"),
+    Target("reading: form of tf.summary", "wall_s", at_most=1.2, contender="mb.read"),
 )

@@ -27,6 +27,7 @@ from multiboard.errors import (
 from multiboard.run import Run
 
 if TYPE_CHECKING:
+    from multiboard.clean_copy import repair
     from multiboard.global_summary_writer import GlobalSummaryWriter
     from multiboard.reader import Column, RunData, read
     from multiboard.summary_writer import SummaryWriter
@@ -52,10 +53,12 @@ __all__ = [
     "ValueShapeError",
     "__version__",
     "read",
+    "repair",
 ]
 
 _LAZY = {
     "read": "multiboard.reader",
+    "repair": "multiboard.clean_copy",
     "Column": "multiboard.reader",
     "RunData": "multiboard.reader",
     "SummaryWriter": "multiboard.summary_writer",

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from multiboard import torch_values
 from multiboard.errors import ValueKindError, ValueShapeError
 from multiboard.protocols import Pending
+from multiboard.values import IMMEDIATE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable
 
     import numpy.typing as npt
 
@@ -58,21 +60,36 @@ _FOREIGN: Final = (
 """Framework, module and classes of its arrays."""
 
 
+REFERENCES: Final[set[type]] = set(IMMEDIATE)
+"""Types of numbers of which a reference is enough: those of JAX and TensorFlow never change. Grows as their classes are met."""
+
+
 def stack_scalars(values: Iterable[Foreign]) -> tuple[Foreign, ...]:
-    """Replace taken scalars that are on an accelerator by pending ones that share one copy, without waiting for it."""
-    taken = list(values)
-    on_device = [i for i, value in enumerate(taken) if framework_of(type(value)) == "torch"]
-    if on_device:
-        stack = _TorchStack([taken[i] for i in on_device])
-        for row, i in enumerate(on_device):
-            taken[i] = _TorchScalar(stack, row)
-    return tuple(taken)
+    """Replace taken scalars of PyTorch by pending ones that share one copy, without waiting for a device."""
+    taken = tuple(values)
+    return torch_values.stacked(taken, [i for i, value in enumerate(taken) if framework_of(type(value)) == "torch"])
+
+
+def stack_unchecked(values: tuple[Foreign, ...], types: set[type]) -> tuple[Foreign, ...] | None:
+    """Do the same with values that nobody has looked at; None if they are not numbers and plain tensors of PyTorch.
+
+    Args:
+        values: as the caller passed them.
+        types: of them.
+    """
+    plain = torch_values.plain_classes()
+    if not plain or not types <= plain | IMMEDIATE:
+        return None
+    try:
+        return torch_values.stacked(values, [i for i, value in enumerate(values) if type(value) in plain])
+    except Exception:  # noqa: BLE001  # shapes or devices that differ: a look at each value will tell
+        return None
 
 
 def take_scalar(tag: str, value: Foreign) -> Foreign:
     """Turn a value into a number, or into a reference that stays valid, without waiting for a device.
 
-    The tensors of PyTorch on an accelerator stay as they are; `stack_scalars` copies all of a call at once.
+    The tensors of PyTorch stay as they are; `stack_scalars` copies all of a call at once.
 
     Raises:
         ValueKindError: the value is not a number.
@@ -84,8 +101,11 @@ def take_scalar(tag: str, value: Foreign) -> Foreign:
     if framework:
         value = _concrete(tag, value, framework)
         _check_scalar(tag, value)
-        take = _TAKE_SCALAR.get(framework_of(type(value)))
-        return take(tag, value) if take else value
+        if framework_of(type(value)) == "numpy":
+            return _take_numpy_scalar(tag, value)
+        if framework in {"jax", "tensorflow"}:
+            REFERENCES.add(type(value))
+        return value
     if hasattr(type(value), "__float__"):
         return float(value)
     raise ValueKindError(tag, value, _SCALAR_RULE)
@@ -105,13 +125,6 @@ def _take_numpy_scalar(tag: str, value: npt.NDArray[Any]) -> float:
     if not isinstance(item, (bool, int, float)):
         raise ValueKindError(tag, value, _SCALAR_RULE)
     return item
-
-
-def _take_torch_scalar(_tag: str, value: Any) -> Foreign:
-    return value.item() if value.device.type == "cpu" else value
-
-
-_TAKE_SCALAR: Final[dict[str, Callable[[str, Any], Foreign]]] = {"numpy": _take_numpy_scalar, "torch": _take_torch_scalar}
 
 
 def _concrete(tag: str, value: Foreign, framework: str) -> Foreign:
@@ -136,62 +149,6 @@ def _concrete(tag: str, value: Foreign, framework: str) -> Foreign:
     return value
 
 
-class _TorchStack:
-    """Scalars of one call that are on an accelerator: one stacked clone in stream order, read by the writer thread.
-
-    The clone is safe against later updates in place. The event is waited for instead of the device: the writer thread's
-    own current stream knows nothing of the stream on which the caller computed.
-    """
-
-    def __init__(self, tensors: Sequence[Any]) -> None:
-        torch = sys.modules["torch"]
-        flat = [tensor.detach().reshape(()) for tensor in tensors]
-        if len({(tensor.dtype, tensor.device) for tensor in flat}) > 1:
-            flat = [tensor.to(flat[0].device, torch.float32, non_blocking=True) for tensor in flat]
-        self._stack = torch.stack(flat)
-        self._copied = _record_event(self._stack)
-        self._numbers: list[float] | None = None
-
-    def fetch(self) -> list[float]:
-        if self._numbers is None:
-            if self._copied is not None:
-                self._copied.synchronize()
-            self._numbers = self._stack.tolist()
-        return self._numbers
-
-
-class _TorchScalar:
-    """One number of a stack."""
-
-    def __init__(self, stack: _TorchStack, row: int) -> None:
-        self._stack = stack
-        self._row = row
-
-    def fetch(self) -> float:
-        return self._stack.fetch()[self._row]
-
-
-class _TorchArray:
-    """A clone of a tensor on an accelerator."""
-
-    def __init__(self, tensor: Any) -> None:
-        self._clone = tensor.detach().clone()
-        self._copied = _record_event(self._clone)
-
-    def fetch(self) -> npt.NDArray[Any]:
-        if self._copied is not None:
-            self._copied.synchronize()
-        return _torch_to_numpy(self._clone)
-
-
-def _record_event(tensor: Any) -> Any:
-    """Return an event on the current stream of the tensor's device, or None where streams do not exist."""
-    if not tensor.is_cuda:
-        return None
-    cuda = sys.modules["torch"].cuda
-    return cuda.current_stream(tensor.device).record_event()
-
-
 def take_array(tag: str, value: Foreign) -> Foreign:
     """Return a copy or a reference that later changes of `value` cannot reach, without waiting for a device.
 
@@ -205,7 +162,7 @@ def take_array(tag: str, value: Foreign) -> Foreign:
         value = _concrete(tag, value, framework)
         framework = framework_of(type(value))
     if framework == "torch":
-        return value.detach().cpu().clone() if value.device.type == "cpu" else _TorchArray(value)
+        return value.detach().cpu().clone() if value.device.type == "cpu" else torch_values.Array(value)
     if framework in {"jax", "tensorflow"}:
         return value  # immutable; a donated jax array is reported when it is fetched
     try:
@@ -238,19 +195,8 @@ def fetch_array(value: Foreign) -> npt.NDArray[Any]:
     if isinstance(value, Pending):
         value = value.fetch()
     if framework_of(type(value)) == "torch":
-        return _torch_to_numpy(value)
+        return torch_values.to_numpy(value)
     return np.asarray(value)
-
-
-def _torch_to_numpy(tensor: Any) -> npt.NDArray[Any]:
-    torch = sys.modules["torch"]
-    tensor = tensor.detach().resolve_conj().resolve_neg()
-    if tensor.is_sparse:
-        tensor = tensor.to_dense()
-    if tensor.is_floating_point() and tensor.dtype not in {torch.float32, torch.float64, torch.float16}:
-        tensor = tensor.float()  # exact for bfloat16 and float8, which NumPy lacks
-    array: npt.NDArray[Any] = tensor.cpu().numpy()
-    return array
 
 
 def shape_of(value: Foreign) -> tuple[int, ...] | None:

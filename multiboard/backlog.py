@@ -9,40 +9,39 @@ if TYPE_CHECKING:
     from multiboard.files import EventFile
     from multiboard.reports import Reports
 
-BACKLOG_BYTES: Final = 256 * 2**20
-"""Bytes kept while the disk refuses them; the oldest records go first, and are counted."""
 SLICE_BYTES: Final = 2**20
 """Bytes from which on records are written without waiting for the next flush."""
 
 
 class Backlog:
-    """Holds framed records of one file until they are in it.
+    """Holds framed records of one file until they are in it. Its size has no limit: the writer stops adding.
 
     Args:
         file: takes the records.
         reports: receives what the disk refuses.
-        limit: bytes to hold at most.
+
+    Attributes:
+        size: bytes held.
     """
 
-    def __init__(self, file: EventFile, reports: Reports, limit: int = BACKLOG_BYTES) -> None:
+    def __init__(self, file: EventFile, reports: Reports) -> None:
+        self.size = 0
         self._file = file
         self._reports = reports
-        self._limit = limit
-        self._frames: deque[bytes] = deque()
-        self._size = 0
+        self._frames: deque[tuple[bytes, int]] = deque()
         self._refused = False
 
-    def add(self, framed: bytes) -> bool:
-        """Hold one or more framed records, and write when a slice is full.
+    def add(self, framed: bytes, records: int = 1) -> None:
+        """Hold framed records, and write when a slice is full.
 
-        Returns:
-            Whether all that was ever added is in the file or still held; False if records had to go now.
+        Args:
+            framed: one or more framed records.
+            records: how many.
         """
-        self._frames.append(framed)
-        self._size += len(framed)
-        if self._size >= SLICE_BYTES and not self._refused:  # a disk that refuses is asked again at the next flush only
+        self._frames.append((framed, records))
+        self.size += len(framed)
+        if self.size >= SLICE_BYTES and not self._refused:  # a disk that refuses is asked again at the next flush only
             self.flush()
-        return self._keep_limit()
 
     def flush(self) -> bool:
         """Write what is held; tell whether nothing is left."""
@@ -53,12 +52,12 @@ class Backlog:
 
     def _write_slice(self) -> None:
         count, size = 0, 0
-        for framed in self._frames:
+        for framed, _ in self._frames:
             count, size = count + 1, size + len(framed)
             if size >= SLICE_BYTES:
                 break
         try:
-            self._file.append(b"".join(self._frames[i] for i in range(count)))
+            self._file.append(b"".join(self._frames[i][0] for i in range(count)))
         except OSError as error:
             self._refused = True
             self._reports.add(
@@ -66,28 +65,21 @@ class Backlog:
                 f"{self._file.path} cannot be written ({error.strerror}); values stay in memory and are written when it can.",
             )
         else:
-            self._size -= size
+            self.size -= size
             for _ in range(count):
                 self._frames.popleft()
 
-    def _keep_limit(self) -> bool:
-        kept_all = True
-        while self._size > self._limit:
-            self._size -= len(self._frames.popleft())
-            kept_all = False
-            message = f"records for {self._file.path} are dropped: the disk refuses them and memory is full."
-            self._reports.add("record dropped", message)
-        return kept_all
+    def continue_in(self, file: EventFile) -> None:
+        """Write what is held and what comes to another file."""
+        self._file = file
 
     def close(self) -> None:
         """Write what can be written; say how many records are lost."""
         if not self.flush():
-            self._reports.add(
-                "records lost",
-                f"{len(self._frames)} records for {self._file.path} could not be written before the end.",
-            )
+            lost = sum(records for _, records in self._frames)
+            self._reports.add("records lost", f"{lost} records for {self._file.path} could not be written before the end.")
 
     def clear(self) -> None:
         """Forget everything held."""
         self._frames.clear()
-        self._size = 0
+        self.size = 0

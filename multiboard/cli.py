@@ -13,6 +13,7 @@ try:
     import click
     from rich.console import Console
 
+    from multiboard.cli_files import inspect, repair
     from multiboard.demo.launch import BACKENDS, FRAMEWORKS, train_all
 except ImportError as error:
     raise SystemExit(str(MissingFrameworkError("the multiboard command", "click and rich", "cli"))) from error
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 @click.version_option(package_name="multiboard")
 def main() -> None:
     """Log and compare training runs of PyTorch, JAX/Flax and Keras in TensorBoard."""
+
+
+main.add_command(repair)
+main.add_command(inspect)
 
 
 def _split_frameworks(_context: click.Context, _parameter: click.Parameter, text: str) -> tuple[str, ...]:

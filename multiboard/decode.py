@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -31,16 +32,26 @@ _DTYPES: Final = {
 }
 """NumPy dtype by TensorProto dtype (tensorflow/core/framework/types.proto)."""
 _STRING: Final = 7
+_FILLED: Final = 1024
+"""Numbers of a tensor up to which one number stands for all of them; a damaged shape allocates no more."""
 _NATIVE: Final = frozenset({"multiboard", "mesh"})
 """Plugins whose tensors keep their dtype; those of the others are numbers, float64."""
 
 
 def legacy_plugin(value: Any) -> str:
     """Return the plugin of a Summary.Value without metadata by its fields, empty if they do not tell."""
-    for name, plugin in (("histo", "histograms"), ("image", "images"), ("audio", "audio")):
+    for name, plugin in _LEGACY.items():
         if value.HasField(name):
             return plugin
-    return "" if value.HasField("tensor") else "scalars"
+    return ""
+
+
+_LEGACY: Final = {"simple_value": "scalars", "histo": "histograms", "image": "images", "audio": "audio"}
+
+
+def lone_plugin(value: Any) -> str:
+    """Return what a tensor is taken for whose tag has no metadata at all: one number for a scalar, others stay tensors."""
+    return "multiboard" if value.tensor.tensor_shape.dim or value.tensor.dtype == _STRING else "scalars"
 
 
 def decode(value: Any, plugin: str) -> Any:
@@ -71,8 +82,11 @@ def _decode_tensor(tensor: Any, plugin: str) -> Any:
     array = _tensor(tensor)
     if plugin in _NATIVE or tensor.dtype == _STRING:
         return array
-    array = array.astype(np.float64)
-    return float(array.reshape(-1)[0]) if plugin == "scalars" and array.size else array
+    if array.dtype.kind == "c":
+        raise ValueError("complex numbers have no place in a chart")
+    if plugin == "scalars":
+        return float(array.reshape(-1)[0])
+    return array.astype(np.float64)
 
 
 def _tensor(tensor: Any) -> npt.NDArray[Any]:
@@ -84,7 +98,12 @@ def _tensor(tensor: Any) -> npt.NDArray[Any]:
         return np.frombuffer(tensor.tensor_content, dtype).reshape(shape)
     listed = tensor.float_val or tensor.double_val or tensor.int_val or tensor.int64_val or tensor.bool_val
     values = np.array(listed or [0], dtype)
-    return np.resize(values, shape) if shape else values.reshape(-1)[:1].reshape(())
+    count = math.prod(shape)
+    if len(values) == 1 and count <= _FILLED:
+        return np.full(shape, values[0])
+    if len(values) < count:
+        raise ValueError(f"a tensor of {count} numbers holds {len(values)}")
+    return values[:count].reshape(shape)
 
 
 def _legacy_rows(histogram: Any) -> npt.NDArray[np.float64]:

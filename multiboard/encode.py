@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from multiboard import media, wire
 from multiboard.arrays import fetch_array
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from multiboard.values import Histogram, HParams, Image, Scalars, SessionEnd, Summary, Text
 
+_AROUND_NUMBERS: Final = 16 + 9 + 11 + 6
+"""Bytes of an event beside its numbers: frame, wall time, step, and length of the summary."""
 _FLOAT_EXACT: Final = 2**24
 _FILE_VERSION: Final = b"brain.Event:2"
 _SESSION_START: Final = 1
@@ -45,6 +47,11 @@ class ScalarsTemplate:
     Args:
         tags: in the order of the numbers.
         new: those of them that come with metadata.
+
+    Attributes:
+        tags: the same.
+        record_bytes: of one framed record, at most.
+        layouts: where `scalar_events` keeps what it derives, by bytes of the step.
     """
 
     def __init__(self, tags: tuple[str, ...], new: Sequence[str]) -> None:
@@ -55,10 +62,14 @@ class ScalarsTemplate:
             for tag in tags
         ]
         self._pack = struct.Struct("<" + "".join(f"{len(part)}sf" for part in fixed)).pack
+        self.tags = tags
+        self.layouts: dict[int, Any] = {}
         self._fixed = fixed
         self._arguments: list[bytes | float] = [b""] * (2 * len(tags))
         self._arguments[::2] = fixed
-        self._summary = wire.tagged(5, wire.BYTES, wire.varint(sum(len(part) + 4 for part in fixed)))
+        size = sum(len(part) + 4 for part in fixed)
+        self._summary = wire.tagged(5, wire.BYTES, wire.varint(size))
+        self.record_bytes = size + _AROUND_NUMBERS
 
     def fixed_width_event(self, step_width: int) -> tuple[bytes, list[int]]:
         """Return an event of zeros whose step takes `step_width` bytes, and the offsets of its numbers."""

@@ -79,10 +79,10 @@ class StepError(MultiboardError, TypeError, ValueError):
 
     def __init__(self, step: object) -> None:
         self.step = step
-        super().__init__(
-            f"step {reprlib.repr(step)} ({type(step).__name__}) is not an integer between -2**63 and 2**63 - 1; "
-            "pass the number of optimizer steps taken before this one, e.g. run.log(metrics, step=i)."
-        )
+        wrong = "step None: no step is given"
+        if step is not None:
+            wrong = f"step {reprlib.repr(step)} ({type(step).__name__}) is not an integer between -2**63 and 2**63 - 1"
+        super().__init__(f"{wrong}; pass the number of optimizer steps taken before this one, e.g. run.log(metrics, step=i).")
 
 
 class ValueKindError(MultiboardError, TypeError):

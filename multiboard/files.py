@@ -1,12 +1,14 @@
-"""Event files on disk: names that are unique per process, append, and what happens when the disk is full.
+"""Event files on disk: names that are unique and sorted, append, and what happens when the disk is full.
 
 A record is never left half written in the middle of a file: a failed write is cut back to the last whole record, and the bytes
-stay in memory until there is space again.
+stay in memory until there is space again. A file that is being written is locked (flock), so that a second writer of a directory
+can be told.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import socket
@@ -18,10 +20,12 @@ from multiboard.errors import LogDirError
 from multiboard.records import frame
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _MARK: Final = "tfevents"
-_COLLISIONS: Final = 1_000_000
+_SEQUENCES: Final = 1_000_000
+_SECONDS: Final = re.compile(rf"events\.out\.{_MARK}\.(\d{{10}})\.")
 
 
 def event_file_name(seconds: int, sequence: int) -> str:
@@ -39,6 +43,11 @@ def is_event_file(path: Path) -> bool:
     return _MARK in path.name and path.is_file()
 
 
+def event_files(directory: Path) -> list[Path]:
+    """Return the event files in a directory, in the order in which they are read: by name."""
+    return sorted(filter(is_event_file, directory.iterdir()))
+
+
 class EventFile:
     """One event file, opened for appending.
 
@@ -48,6 +57,10 @@ class EventFile:
             there on; None continues behind them.
         suffix: goes to the end of the file name.
 
+    Attributes:
+        path: of the file.
+        size: bytes of the whole records in it.
+
     Raises:
         LogDirError: the directory or the file cannot be created.
     """
@@ -56,11 +69,14 @@ class EventFile:
         now = time.time()
         try:
             log_dir.mkdir(parents=True, exist_ok=True)
-            if first_step is None and not any(map(is_event_file, log_dir.iterdir())):
+            earlier = event_files(log_dir)
+            if first_step is None and not earlier:
                 first_step = 0
-            self.path, self._descriptor = _create(log_dir, int(now), suffix)
-            self._size = 0
+            self.path, self._descriptor = _create(log_dir, int(now), earlier[-1].name if earlier else "", suffix)
+            self.size = 0
             self._torn = False
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             start = b"" if first_step is None else frame(session_start(now, first_step))
             self._begin(frame(file_version(now)) + start)
         except OSError as error:
@@ -93,12 +109,27 @@ class EventFile:
             with contextlib.suppress(OSError):  # tried again before the next write
                 self._cut_torn_record()
             raise
-        self._size += len(framed)
+        self.size += len(framed)
 
     def _cut_torn_record(self) -> None:
         if self._torn:
-            os.ftruncate(self._descriptor, self._size)
+            os.ftruncate(self._descriptor, self.size)
             self._torn = False
+
+    def is_gone(self) -> bool:
+        """Tell whether the file was deleted or replaced: what is written to it would be lost."""
+        try:
+            return not os.path.samestat(self.path.stat(), os.fstat(self._descriptor))
+        except FileNotFoundError:
+            return True
+        except OSError:  # e.g. a file system that hangs or has lost its server: writing will tell
+            return False
+
+    def others_being_written(self) -> Iterator[Path]:
+        """Yield the other event files of the directory that somebody writes at the moment, here or in another process."""
+        for path in event_files(self.path.parent):
+            if path != self.path and _is_locked(path):
+                yield path
 
     def close(self) -> None:
         """Close the descriptor; a second call does nothing."""
@@ -107,11 +138,29 @@ class EventFile:
             os.close(descriptor)
 
 
-def _create(log_dir: Path, seconds: int, suffix: str) -> tuple[Path, int]:
-    for sequence in range(_COLLISIONS):
-        path = log_dir / f"{event_file_name(seconds, sequence)}{suffix}"
-        try:
-            return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o666)
-        except FileExistsError:
-            continue
+def _create(log_dir: Path, seconds: int, newest: str, suffix: str) -> tuple[Path, int]:
+    """Create a file whose name sorts behind that of the newest one, also if the clock was set back."""
+    if found := _SECONDS.match(newest):
+        seconds = max(seconds, int(found[1]))
+    if event_file_name(seconds, _SEQUENCES - 1) < newest:
+        seconds += 1
+    for sequence in range(_SEQUENCES):
+        name = f"{event_file_name(seconds, sequence)}{suffix}"
+        if name > newest:
+            try:
+                return log_dir / name, os.open(log_dir / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o666)
+            except FileExistsError:
+                continue
     raise FileExistsError(f"no free event file name for second {seconds}")
+
+
+def _is_locked(path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+    return False

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from multiboard.reports import Reports
 
 STEP_MIN: Final = -(2**63)
-STEP_MAX: Final = 2**63 - 1
+STEP_END: Final = 2**63
+"""Steps are 64-bit integers: from STEP_MIN to before STEP_END."""
 
 
 class Intake:
@@ -32,12 +33,12 @@ class Intake:
 
     Attributes:
         closed: whether everything is refused.
-        last_step: the last accepted step, None before the first.
+        in_first_step: whether no second step was accepted yet.
     """
 
     def __init__(self, log_dir: str, reports: Reports) -> None:
         self.closed = False
-        self.last_step: int | None = None
+        self.in_first_step = True
         self._log_dir = log_dir
         self._reports = reports
         self._kinds = TagKinds()
@@ -57,7 +58,7 @@ class Intake:
         """
         self.check_open()
         number = step if type(step) is int else self._convert(step)
-        if not STEP_MIN <= number <= STEP_MAX:
+        if not STEP_MIN <= number < STEP_END:
             raise StepError(step)
         return number
 
@@ -92,7 +93,8 @@ class Intake:
         """Remember that a value of this step was taken."""
         if self._first_step is None:
             self._first_step = step
-        self.last_step = step
+        elif step != self._first_step:
+            self.in_first_step = False
 
     def attempt(self, action: Callable[[], None], step: object) -> None:
         """Do what a call asks for; a mistake is raised in the first step, and counted and said once later.
@@ -109,8 +111,8 @@ class Intake:
 
     def refuse(self, error: MultiboardError, step: object) -> None:
         """Raise the error in the first step of the run; afterwards count it and say it once."""
-        here = step if type(step) is int and STEP_MIN <= step <= STEP_MAX else self.last_step
-        if self._first_step is None or self._first_step == self.last_step == here:
+        here = step if type(step) is int and STEP_MIN <= step < STEP_END else self._first_step
+        if self.in_first_step and self._first_step in {None, here}:
             try:
                 raise error
             finally:

@@ -1,31 +1,34 @@
-"""The queue and the one writer thread between the training loop and the files.
+"""The one writer thread between the training loop and the files.
 
-The caller appends to a deque and returns: no lock, no wake-up, no bound. The writer wakes ten times a second, takes all there is
-and writes it with one call per file. `flush` and `close` wait for it; nothing else does.
+Callers append to the queues of their lane and return: no lock, no wake-up. The writer wakes ten times a second, takes all there
+is and writes it with one call per file. `flush` and `close` wait for it; nothing else does. Large values are encoded in slices of
+time, with scalars in between, so that a killed process loses little.
 """
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import os
 import threading
-import weakref
 from collections import deque
-from functools import partial
-from typing import TYPE_CHECKING, Final, cast
+from time import monotonic
+from typing import TYPE_CHECKING, Final
 
+from multiboard.delivery import deliver, deliver_drops, deliver_scalars, guarded
+from multiboard.exits import watch_pipeline
+from multiboard.lane import QueueLane
 from multiboard.reports import WRITER_THREAD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
-    from multiboard.protocols import Logged, Sink
+    from multiboard.budget import MemoryBudget
+    from multiboard.protocols import Lane, Sink
     from multiboard.reports import Reports
-    from multiboard.values import Value
 
 INTERVAL: Final = 0.1
-"""Seconds between two wake-ups: what a killed process can lose."""
+"""Seconds between two wake-ups: with a slice, what a killed process can lose."""
+SLICE: Final = 0.05
+"""Seconds of encoding after which scalars and files have their turn."""
 EXIT_TIMEOUT: Final = 60.0
 """Seconds that the end of the process waits for a writer that hangs in a device or a file system."""
 
@@ -43,29 +46,29 @@ class Pipeline:
 
     Args:
         reports: receives errors of the writer thread.
+        budget: the memory that may be used.
+        block: callers wait for memory, as long as the writer lives.
     """
 
-    def __init__(self, reports: Reports) -> None:
-        self._reports = reports
-        self._lanes: list[tuple[deque[Value | Logged], Sink]] = []
+    def __init__(self, reports: Reports, budget: MemoryBudget, *, block: bool = False) -> None:
+        self._reports, self._budget, self._block = reports, budget, block
+        self._lanes: list[QueueLane] = []
         self._requests: deque[_Request] = deque()
-        self._closing: deque[Sink] = deque()
+        self._closing: deque[QueueLane] = deque()
         self._wake = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=WRITER_THREAD, daemon=True)
         self._thread.start()
-        _OPEN.add(self)
+        watch_pipeline(self)
 
-    def add_sink(self, sink: Sink) -> Callable[[Value | Logged], None]:
-        """Register a sink, to be flushed and closed with the pipeline.
+    def add_lane(self, sink: Sink) -> QueueLane:
+        """Register a sink, to be flushed and closed with the pipeline; return the queues in front of it."""
+        lane = QueueLane(sink, self._budget, self._reports, self._callers_wait)
+        self._lanes.append(lane)
+        return lane
 
-        Returns:
-            A function that enqueues for this sink a value, or the plain numbers of one call as a bare tuple: atomic, never
-            waits, from any thread.
-        """
-        queue: deque[Value | Logged] = deque()
-        self._lanes.append((queue, sink))
-        return queue.append
+    def _callers_wait(self) -> bool:
+        return self._block and not self._stopping and self._thread.is_alive()
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until all values put before this call are in their files.
@@ -86,9 +89,9 @@ class Pipeline:
                 return False
         return request.written
 
-    def close_sink(self, sink: Sink) -> None:
+    def close_lane(self, lane: Lane) -> None:
         """Close one sink after all that was put for it, and forget it; returns when that is done, or the writer has ended."""
-        self._closing.append(sink)
+        self._closing.extend(own for own in tuple(self._lanes) if own is lane)
         self.flush()
 
     def stop_soon(self) -> None:
@@ -99,93 +102,77 @@ class Pipeline:
         """Write what there is, close the files and end the writer; a second call does nothing."""
         self.stop_soon()
         self._wake.set()
+        self.join(timeout)
+
+    def join(self, timeout: float = EXIT_TIMEOUT) -> None:
+        """Wait for the end of the writer; takes no lock that a caller may hold."""
         if self._thread is not threading.current_thread():
             self._thread.join(timeout)
         if self._thread.is_alive():
             self._reports.add("writer hangs", f"the writer thread did not finish within {timeout:g} s; values may be missing.")
-        _OPEN.discard(self)
 
     def _run(self) -> None:
         try:
             while not self._stopping:
                 self._wake.wait(INTERVAL)
                 self._wake.clear()
-                self._drain()
+                self._drain(wait=False)
         finally:
-            self._drain()
-            for _, sink in self._lanes:
-                self._guarded(sink.close)
-            _OPEN.discard(self)
+            self._drain(wait=True)
+            for lane in self._lanes:
+                guarded(lane.sink.close, self._reports)
 
-    def _drain(self) -> None:
+    def _drain(self, *, wait: bool) -> None:
+        """Write what there is.
+
+        Args:
+            wait: also what is still being computed, and even if memory is full of what the disk refuses.
+        """
         requests = [self._requests.popleft() for _ in range(len(self._requests))]
         closing = [self._closing.popleft() for _ in range(len(self._closing))]
         lanes = tuple(self._lanes)
-        for queue, sink in lanes:
-            self._empty(queue, sink)
-        written = sum(not self._guarded(sink.flush) for _, sink in lanes) == 0
-        for sink in closing:
-            self._lanes.remove(next(lane for lane in lanes if lane[1] is sink))  # atomic: callers may add lanes meanwhile
-            self._guarded(sink.close)
+        wait = wait or bool(requests)
+        if wait or not self._budget.backlog_is_full:
+            self._write_scalars(lanes, wait=wait)
+            self._write_values(lanes, wait=wait)
+            deliver_drops(lanes[0].sink, self._reports) if lanes else None
+        written = self._flush(lanes)
+        for lane in closing:
+            self._lanes.remove(lane)  # atomic: callers may add lanes meanwhile
+            guarded(lane.sink.close, self._reports)
         for request in requests:
             request.written = written
             request.done.set()
 
-    def _empty(self, queue: deque[Value | Logged], sink: Sink) -> None:
-        """Hand over what is in a queue now; bare tuples in batches between the other values."""
-        logged: list[Logged] = []
-        for _ in range(len(queue)):
-            item = queue.popleft()
-            if type(item) is tuple:
-                logged.append(item)
-            else:
-                self._hand_over(logged, sink)
-                logged = []
-                self._accept(sink, cast("Value", item))
-        self._hand_over(logged, sink)
+    def _write_scalars(self, lanes: Sequence[QueueLane], *, wait: bool) -> None:
+        for lane in lanes:
+            deliver_scalars(lane.sink, lane.taken_numbers(wait=wait), self._reports)
 
-    def _hand_over(self, logged: list[Logged], sink: Sink) -> None:
-        if logged:
-            self._guarded(partial(sink.accept_scalars, logged))
+    def _write_values(self, lanes: Sequence[QueueLane], *, wait: bool) -> None:
+        due = monotonic() + SLICE
+        for lane in lanes:
+            for _ in range(lane.values_waiting()):
+                value = lane.next_value(wait=wait)
+                if value is None:
+                    break
+                deliver(lane.sink, value, self._reports)
+                if monotonic() > due:
+                    self._write_scalars(lanes, wait=False)
+                    self._flush(lanes)
+                    due = monotonic() + SLICE
 
-    def _accept(self, sink: Sink, value: Value) -> None:
-        try:
-            sink.accept(value)
-        except Exception as error:  # noqa: BLE001  # the writer outlives every value
-            name = getattr(value, "tag", None) or type(value).__name__
-            self._reports.add(f"{name} unwritable", f"{name!r} could not be written: {type(error).__name__}: {error}")
-
-    def _guarded(self, action: Callable[[], object]) -> bool:
-        """Do something; tell whether it neither failed nor returned False."""
-        try:
-            return action() is not False
-        except Exception as error:  # noqa: BLE001
-            self._reports.add("writer error", f"the writer failed: {type(error).__name__}: {error}")
-            return False
+    def _flush(self, lanes: Sequence[QueueLane]) -> bool:
+        written = [guarded(lane.sink.flush, self._reports) for lane in lanes]
+        self._budget.backlog = sum(lane.sink.held_bytes() for lane in lanes)
+        for lane in lanes:
+            lane.set_limit()
+        return all(written)
 
     def abandon(self) -> None:
         """Drop everything without writing: called in a forked child, which has no writer thread."""
+        self._stopping = True
         self._wake = threading.Event()  # the lock of the old one may have been held by the writer when the process forked
-        for queue, sink in self._lanes:
-            queue.clear()
+        for lane in self._lanes:
+            lane.clear()
             with contextlib.suppress(OSError):
-                sink.abandon()
-
-
-_OPEN: Final[weakref.WeakSet[Pipeline]] = weakref.WeakSet()
-
-
-@atexit.register
-def _close_all() -> None:
-    """Close what is open while the writer threads still run: a daemon thread inside a framework aborts the process later."""
-    for pipeline in list(_OPEN):
-        pipeline.close()
-
-
-def _abandon_all() -> None:
-    for pipeline in list(_OPEN):
-        pipeline.abandon()
-    _OPEN.clear()
-
-
-os.register_at_fork(after_in_child=_abandon_all)
+                lane.sink.abandon()

@@ -8,36 +8,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from multiboard import proto
-from multiboard.decode import GRAPHS, decode, legacy_plugin
+from multiboard.contents import Contents
 from multiboard.errors import ReadError
 from multiboard.files import is_event_file
-from multiboard.records import Damage, unframe
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
     import pandas as pd
 
-_KINDS: Final = {
-    "scalars": "scalars",
-    "histograms": "histograms",
-    "images": "images",
-    "text": "texts",
-    "audio": "audios",
-    "pr_curves": "pr_curves",
-    "mesh": "meshes",
-    "multiboard": "tensors",
-    GRAPHS: "graphs",
-}
-"""Field of RunData by plugin."""
-_GRAPH: Final = "Default"
-"""Tag of the run's own graph, which has none in the file."""
+    from multiboard.records import Damage
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,72 +140,12 @@ def read(path: str | os.PathLike[str]) -> Runs:
 
 
 def _read_run(directory: Path) -> RunData:
-    collected = _Collected()
+    contents = Contents()
     damage: dict[str, list[Damage]] = {}
     for file in sorted(filter(is_event_file, directory.iterdir())):
-        damage[file.name] = []
-        for payload in unframe(file.read_bytes(), damage[file.name]):
-            collected.add_event(payload, damage[file.name])
-    return collected.finish(directory, {name: places for name, places in damage.items() if places})
-
-
-@dataclass(slots=True)
-class _Points:
-    plugin: str
-    description: str
-    step: list[int] = field(default_factory=list)
-    wall_time: list[float] = field(default_factory=list)
-    value: list[Any] = field(default_factory=list)
-
-    def add(self, event: Any, value: Any) -> None:
-        self.step.append(event.step)
-        self.wall_time.append(event.wall_time)
-        self.value.append(value)
-
-
-class _Collected:
-    """Points by tag while files are being read."""
-
-    def __init__(self) -> None:
-        self._points: dict[str, _Points] = {}
-        self._hparams: dict[str, bool | float | str] = {}
-        self._status = ""
-
-    def add_event(self, payload: bytes, damage: list[Damage]) -> None:
-        try:
-            event = proto.Event.FromString(payload)
-        except Exception as error:  # noqa: BLE001  # protobuf's DecodeError has moved between versions
-            damage.append(Damage(-1, f"a record is no Event: {error}"))
-            return
-        if event.graph_def:
-            self._points.setdefault(_GRAPH, _Points(GRAPHS, "")).add(event, event.graph_def)
-        for value in event.summary.value:
-            try:
-                self._add_value(event, value)
-            except Exception as error:  # noqa: BLE001  # one value that cannot be read does not cost the others
-                damage.append(Damage(-1, f"tag {value.tag!r} at step {event.step} cannot be read: {error}"))
-
-    def _add_value(self, event: Any, value: Any) -> None:
-        plugin = value.metadata.plugin_data.plugin_name or legacy_plugin(value)
-        if plugin == "hparams":
-            self._add_hparams(value.metadata.plugin_data.content)
-            return
-        points = self._points.setdefault(value.tag, _Points(plugin, value.metadata.description))
-        if points.plugin in _KINDS:
-            points.add(event, decode(value, points.plugin))
-
-    def _add_hparams(self, content: bytes) -> None:
-        data = proto.HParams.FromString(content)
-        for entry in data.start.hparams:
-            self._hparams[entry.key] = getattr(entry.value, entry.value.WhichOneof("kind") or "string_value")
-        if data.HasField("end"):
-            self._status = {1: "success", 2: "failure"}.get(data.end.status, "")
-
-    def finish(self, path: Path, damage: dict[str, list[Damage]]) -> RunData:
-        run = RunData(path, hparams=self._hparams, status=self._status, damage=damage)
-        for tag, points in self._points.items():
-            if points.step:
-                value = np.array(points.value, np.float64) if points.plugin == "scalars" else points.value
-                column = Column(np.array(points.step, np.int64), np.array(points.wall_time), value, points.description)
-                getattr(run, _KINDS[points.plugin])[tag] = column
-        return run
+        damage[file.name] = contents.add_file(file.read_bytes())
+    run = RunData(directory, damage={name: places for name, places in damage.items() if places})
+    for kind, tag, points, description in contents.columns():
+        getattr(run, kind)[tag] = Column(points.step, points.wall_time, points.value, description)
+    run.hparams.update(contents.hparams)
+    return replace(run, status=contents.status)

@@ -1,53 +1,80 @@
-"""The user's object: one short method per kind, which checks, takes what must not change, and enqueues."""
+"""The user's object: opens, closes, and puts what the methods of its parts have checked on the way to the file."""
 
 from __future__ import annotations
 
 import os
 import weakref
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from time import time
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from multiboard.arrays import framework_of, stack_scalars, take_array, take_scalar
+from multiboard import exits
+from multiboard.arrays import framework_of
+from multiboard.budget import MEMORY_BYTES, MemoryBudget
 from multiboard.captures import scalar_tags
-from multiboard.errors import TagError, ValueKindError
-from multiboard.intake import STEP_MAX, STEP_MIN, Intake
-from multiboard.kinds import pictures
+from multiboard.direct import DirectPipeline
+from multiboard.errors import ArgumentError, ValueKindError
+from multiboard.intake import Intake
+from multiboard.kinds.checks import positive_integer
+from multiboard.media_budget import check_media_bytes
 from multiboard.pipeline import Pipeline
 from multiboard.reports import Reports
-from multiboard.sink import open_sink
+from multiboard.sink import Nowhere
+from multiboard.sink import open_sink as open_event_files
 from multiboard.surface.measures import MeasuresSurface
 from multiboard.surface.media import MediaSurface
+from multiboard.surface.scalars import ScalarsSurface
 from multiboard.surface.structures import StructuresSurface
-from multiboard.values import PLAIN, Capture, Histogram, HParams, Raw, Scalars, SessionEnd, Text
+from multiboard.values import Capture, HParams, Raw, SessionEnd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from types import TracebackType
 
-    from multiboard.buckets import Statistics
-    from multiboard.protocols import Sink
-    from multiboard.values import Foreign, Image, Value
-
-_KNOWN_SETS: Final = 4096
+    from multiboard.protocols import Lane, Sink
+    from multiboard.values import Value
 
 
-class Run(MediaSurface, MeasuresSurface, StructuresSurface):
+class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
     """One training job: one directory, one live event file, one row in the HParams table.
 
     Usable as a context manager; thread-safe. Logging never waits for a device or a disk and never raises because of data.
     A mistake in a call (a tag with two kinds, a step that is not an integer, an array for a scalar, a closed run) raises in the
     first step of the run; later it becomes one warning per cause and the value is left out and counted.
 
+    What was logged is in the file after `flush` or `close`, at the end of the program (also by an exception, SIGINT, and, in
+    programs without a handler of their own, SIGTERM and SIGHUP), and otherwise after 0.2 seconds at the latest. A forked or
+    spawned process takes no values for the runs of its parent.
+
+    What waits for the writer (a disk that refuses, a device that hangs) takes `memory_bytes` at most. Then, first, histograms and
+    media are thinned out: of each tag one in two, then in four, and so on; they never take more than three quarters. Scalars go
+    last, the newest first. Every value that had to go is counted in the scalar `multiboard/dropped/<kind>` and said once.
+
     Args:
         log_dir: the run directory; created if missing.
         config: hyper-parameters, may be nested; shown in the HParams tab and as columns in Time Series.
+        resume: go on where the event files of the directory end, see `start_step`. Steps that are written again replace the old
+            ones in TensorBoard. Without it, a directory that another process has written starts again at step 0.
+        durable: every call returns when its values are in the file, so that they survive any end of the process; no thread.
+            Costs tens of microseconds a call, and values on a device are waited for.
+        overflow: 'drop' thins out and drops values as said above when memory is full; 'block' makes the caller wait instead.
+        memory_bytes: for what waits for the writer.
+        max_file_bytes: begin a new event file when one gets larger; None is one file.
+        max_media_bytes: bytes that the run writes of images, videos and audio each, or by kind, e.g. `{'image': 10**9}`.
+            As a limit comes near, values are thinned out, so that there are some from all of the run.
         on_error: called with cause and message for everything that was counted instead of raised.
+        on_drop: called with kind, number of values and step for everything that had to go.
         open_sink: opens the place where the values of a directory go; by default a new event file in it.
 
+    Attributes:
+        log_dir: the run directory.
+        start_step: with `resume`, the step after the last one that the directory held; else 0.
+
     Raises:
+        ArgumentError: an argument that is not one of the possible ones.
         LogDirError: the directory cannot be written.
 
     Example:
@@ -62,155 +89,47 @@ class Run(MediaSurface, MeasuresSurface, StructuresSurface):
         log_dir: str | os.PathLike[str],
         *,
         config: Mapping[str, Any] | None = None,
+        resume: bool = False,
+        durable: bool = False,
+        overflow: str = "drop",
+        memory_bytes: int = MEMORY_BYTES,
+        max_file_bytes: int | None = None,
+        max_media_bytes: int | Mapping[str, int] | None = None,
         on_error: Callable[[str, str], None] | None = None,
-        open_sink: Callable[[Path, Reports], Sink] = open_sink,
+        on_drop: Callable[[str, int, int], None] | None = None,
+        open_sink: Callable[[Path, Reports], Sink] | None = None,
     ) -> None:
-        reports = Reports(on_error)
-        sink = open_sink(Path(log_dir), reports)
-        self._open_sink = open_sink
-        self._attach(Path(log_dir), Pipeline(reports), sink, reports)
-        self._finalizer = weakref.finalize(self, Pipeline.stop_soon, self._pipeline)
-        self._finalizer.atexit = False  # the pipeline closes itself at the end of the process, and waits for its writer
+        if overflow not in {"drop", "block"}:
+            raise ArgumentError("overflow", overflow, "use 'drop' or 'block'")
+        budget = MemoryBudget(positive_integer("memory_bytes", memory_bytes))
+        file_bytes = None if max_file_bytes is None else positive_integer("max_file_bytes", max_file_bytes)
+        media_bytes = check_media_bytes(max_media_bytes)
+        reports = Reports(on_error, on_drop)
+        self._open_sink = open_sink or partial(
+            open_event_files, resume=resume, max_file_bytes=file_bytes, max_media_bytes=media_bytes
+        )
+        sink = self._open_sink(Path(log_dir), reports)
+        pipeline = DirectPipeline(reports, budget) if durable else Pipeline(reports, budget, block=overflow == "block")
+        self._attach(Path(log_dir), pipeline, sink, reports)
+        self._finalizer = weakref.finalize(self, pipeline.stop_soon)
+        self._finalizer.atexit = False  # at the end of the process all pipelines are closed, and waited for
         if config is not None:
             self.hparams(config)
 
-    def _attach(self, log_dir: Path, pipeline: Pipeline, sink: Sink, reports: Reports) -> None:
+    def _attach(self, log_dir: Path, pipeline: Pipeline | DirectPipeline, sink: Sink, reports: Reports) -> None:
         self.log_dir = os.fspath(log_dir)
+        self.start_step = sink.start_step
         self._pipeline, self._reports = pipeline, reports
-        self._sink = sink
-        self._put = pipeline.add_sink(sink)
+        self._lane: Lane = pipeline.add_lane(sink)
+        self._numbers, self._append = self._lane.numbers, self._lane.append
         self._intake = Intake(self.log_dir, reports)
-        self._known: set[tuple[str, ...]] = set()
+        self._known: set[str] = set()
         self._captured: set[tuple[str, ...]] = set()
         self._has_hparams = False
         self._once: set[str] = set()
         self._parent: Run | None = None
         self._children: list[Run] = []
-        _RUNS.add(self)
-
-    # ------------------------------------------------------------------ scalars
-
-    def log(self, metrics: Mapping[str, Foreign], step: int, *, wall_time: float | None = None) -> None:
-        """Log several scalars of one step; they share an event.
-
-        Args:
-            metrics: by tag: Python or NumPy numbers, or 0-d tensors of PyTorch, JAX, TensorFlow or Keras. Tensors on a device
-                are read later by the writer thread: this call never waits for them. Written as float32.
-            step: number of optimizer steps taken before this one, 64-bit.
-            wall_time: when it was measured, seconds since the epoch; None is now.
-        """
-        now = time() if wall_time is None else self._intake.moment(wall_time)
-        try:
-            tags, values = tuple(metrics), tuple(metrics.values())
-            # One set look-up for all tags and one C loop over all types: this is the path of every training step.
-            if tags in self._known and type(step) is int and STEP_MIN <= step <= STEP_MAX and PLAIN.issuperset(map(type, values)):
-                self._intake.last_step = step
-                self._put((tags, values, step, now))
-                return
-        except (AttributeError, TypeError):
-            pass  # not a mapping, or a tag that cannot be hashed: the checks below say it
-        self._log_checked(metrics, step, now)
-
-    def scalar(self, tag: str, value: Foreign, step: int, *, wall_time: float | None = None) -> None:
-        """Log one scalar.
-
-        Args:
-            tag: e.g. 'train/loss'.
-            value: as in `log`.
-            step: as in `log`.
-            wall_time: as in `log`.
-        """
-        now = time() if wall_time is None else self._intake.moment(wall_time)
-        tags = (tag,)
-        try:
-            known = tags in self._known
-        except TypeError:  # a tag that cannot be hashed
-            self._intake.refuse(TagError(tag), step)
-            return
-        if known and type(value) in PLAIN and type(step) is int and STEP_MIN <= step <= STEP_MAX:
-            self._intake.last_step = step
-            self._put((tags, (value,), step, now))
-        else:
-            self._log_checked({tag: value}, step, now)
-
-    def _log_checked(self, metrics: Mapping[str, Foreign], step: object, now: float) -> None:
-        self._intake.attempt(lambda: self._log_each(metrics, self._intake.step(step), now), step)
-
-    def _log_each(self, metrics: Mapping[str, Foreign], step: int, now: float) -> None:
-        if not isinstance(metrics, Mapping):
-            raise ValueKindError("", metrics, "run.log takes a mapping of tags to numbers, e.g. {'train/loss': loss}.")
-        taken: dict[str, Foreign] = {}
-        for tag, value in metrics.items():
-            self._intake.attempt(lambda: self._take(taken, tag, value), step)  # noqa: B023  # called at once
-        self._enqueue(Scalars(tuple(taken), stack_scalars(taken.values()), step, now))
-        if len(taken) == len(metrics) and len(self._known) < _KNOWN_SETS:
-            self._known.add(tuple(taken))
-
-    def _take(self, taken: dict[str, Foreign], tag: str, value: Foreign) -> None:
-        self._intake.claim(tag, "scalar")
-        taken[tag] = take_scalar(tag, value)
-
-    # ------------------------------------------------------------------ other kinds
-
-    def histogram(
-        self, tag: str, values: Foreign | Statistics, step: int, *, description: str = "", wall_time: float | None = None
-    ) -> None:
-        """Log the distribution of an array of any shape; NaN and infinities are counted apart.
-
-        Args:
-            tag: e.g. 'activations/encoder'.
-            values: NumPy, PyTorch, JAX, TensorFlow, Keras or nested lists; or finished `Statistics`.
-            step: as in `log`.
-            description: markdown, shown with the card; the first one of a tag counts.
-            wall_time: as in `log`.
-        """
-        self._log_value(
-            tag, "histogram", step, wall_time, lambda n, now: Histogram(tag, _take_values(tag, values), n, now, description)
-        )
-
-    def image(
-        self,
-        tag: str,
-        pixels: Foreign,
-        step: int,
-        *,
-        dataformats: str | None = None,
-        boxes: Foreign | None = None,
-        box_labels: Sequence[object] | None = None,
-        description: str = "",
-        wall_time: float | None = None,
-    ) -> None:
-        """Log one picture or a batch of pictures, with or without boxes on it.
-
-        Args:
-            tag: e.g. 'val/predictions'.
-            pixels: uint8 (0 to 255) or float (0 to 1); array of any framework, or a PIL image.
-            step: as in `log`.
-            dataformats: the axes, one of HW, HWC, CHW, NHW, NHWC, NCHW. By default inferred: two axes are HW; an axis of 1 to 4
-                at the end is C, else one in front of the image axes; a remaining first axis is N.
-            boxes: `[K, 4]` of x0, y0, x1, y1 in pixels, drawn into every picture in turning colours.
-            box_labels: one text for each box. Needs Pillow: `multiboard[media]`.
-            description: markdown, shown with the card; the first one of a tag counts.
-            wall_time: as in `log`.
-        """
-
-        def build(number: int, now: float) -> Value:
-            image, _ = pictures.take(tag, pixels, dataformats, number, now, description)
-            return image if boxes is None else _boxed(image, boxes, box_labels)
-
-        self._log_value(tag, "image", step, wall_time, build)
-
-    def text(self, tag: str, text: str, step: int, *, description: str = "", wall_time: float | None = None) -> None:
-        """Log a markdown text.
-
-        Args:
-            tag: e.g. 'run/notes'.
-            text: markdown; HTML in it is escaped by TensorBoard.
-            step: as in `log`.
-            description: markdown, shown with the card; the first one of a tag counts.
-            wall_time: as in `log`.
-        """
-        self._log_value(tag, "text", step, wall_time, lambda n, now: Text(tag, _check_text(tag, text), n, now, description))
+        exits.watch_run(self)
 
     def hparams(self, config: Mapping[str, Any]) -> None:
         """Record the hyper-parameters of this run, once: TensorBoard reads one set per run.
@@ -232,7 +151,7 @@ class Run(MediaSurface, MeasuresSurface, StructuresSurface):
                 "run.child(...), with SummaryWriter run_name=... or sub_runs=True.",
             )
         self._has_hparams = True
-        self._put(HParams(flatten(config), time()))
+        self._lane.put_once(HParams(flatten(config), time()))
 
     # ------------------------------------------------------------------ life
 
@@ -258,14 +177,27 @@ class Run(MediaSurface, MeasuresSurface, StructuresSurface):
         for child in tuple(self._children):
             child.close(success=success)
         if self._has_hparams:
-            self._put(SessionEnd(success, time()))
+            self._lane.put_once(SessionEnd(success, time()))
         self._refuse_all()
         if self._parent is None:
             self._pipeline.close()
             self._say_summary()
         else:
-            self._pipeline.close_sink(self._sink)
+            self._pipeline.close_lane(self._lane)
             self._parent._children.remove(self)  # noqa: SLF001  # another Run
+
+    def note_failure(self) -> None:
+        """Enqueue the end of a session that a signal ends; takes no lock."""
+        if self._has_hparams and not self.closed:
+            self._lane.end(SessionEnd(success=False, wall_time=time()))
+
+    def abandon(self) -> None:
+        """Take no more values: in a forked child they would go into the file of the parent."""
+        self._intake.in_first_step = False  # a call is said once, and raises nothing in a worker
+        self._refuse_all()
+
+    def __reduce__(self) -> tuple[Callable[[str], Run], tuple[str]]:
+        return _closed, (self.log_dir,)
 
     @property
     def closed(self) -> bool:
@@ -314,7 +246,8 @@ class Run(MediaSurface, MeasuresSurface, StructuresSurface):
             for tag in scalar_tags(capture.tags):
                 self._intake.claim(tag, "scalar")
             self._captured.add(capture.tags)
-        self._enqueue(capture)
+        self._intake.accepted(capture.step)
+        self._lane.put(capture, "histogram", capture.tags, capture.step)
 
     def raw(self, event: bytes, step: int) -> None:
         """Write a finished Event message of another writer as it is; its tags are not checked against those of this run.
@@ -323,7 +256,11 @@ class Run(MediaSurface, MeasuresSurface, StructuresSurface):
             event: serialised, with its own step and wall time.
             step: the same step once more.
         """
-        self._intake.attempt(lambda: self._enqueue(Raw(event, self._intake.step(step))), step)
+        self._intake.attempt(lambda: self._accept_raw(event, self._intake.step(step)), step)
+
+    def _accept_raw(self, event: bytes, step: int) -> None:
+        self._intake.accepted(step)
+        self._lane.put(Raw(event, step), "raw", None, step)
 
     def report(self, cause: str, message: str) -> None:
         """Count something that went wrong and warn of it once per cause; raises nothing."""
@@ -349,7 +286,7 @@ class Run(MediaSurface, MeasuresSurface, StructuresSurface):
                 self._intake.claim(other, kind_of_other)
             value = build(number, now)
             self._intake.accepted(number)
-            self._put(value)
+            self._lane.put(value, kind, tag, number)
 
         self._intake.attempt(accept, step)
 
@@ -359,14 +296,10 @@ class Run(MediaSurface, MeasuresSurface, StructuresSurface):
             self._intake.claim(tag, kind)
             if once and tag in self._once:
                 raise ValueKindError(tag, kind, f"this run has this {kind} already; one run takes one, e.g. use run.child(...).")
-            self._put(build(time()))
+            self._lane.put_once(build(time()))
             self._once.add(tag)
 
         self._intake.attempt(accept, None)
-
-    def _enqueue(self, value: Scalars | Raw | Capture) -> None:
-        self._intake.accepted(value.step)
-        self._put(value)
 
     def _refuse_all(self) -> None:
         self._intake.closed = True
@@ -395,30 +328,11 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, bool | flo
     return flat
 
 
-def _take_values(tag: str, values: Foreign | Statistics) -> Foreign:
-    from multiboard.buckets import Statistics
-
-    return values if isinstance(values, Statistics) else take_array(tag, values)
-
-
-def _boxed(image: Image, boxes: Foreign, labels: Sequence[object] | None) -> Value:
-    from multiboard.kinds import boxes as boxed
-
-    return boxed.take(image, boxes, labels)
-
-
-def _check_text(tag: str, text: object) -> str:
-    if not isinstance(text, str):
-        raise ValueKindError(tag, text, "a text is a string; format the value first, e.g. str(value).")
-    return text
-
-
-_RUNS: Final[weakref.WeakSet[Run]] = weakref.WeakSet()
-
-
-def _close_in_child() -> None:
-    for run in list(_RUNS):
-        run._refuse_all()  # noqa: SLF001
-
-
-os.register_at_fork(after_in_child=_close_in_child)
+def _closed(log_dir: str) -> Run:
+    """Return what a run becomes in another process that it is sent to: it takes no values, says so once and raises nothing."""
+    reports = Reports()
+    run = object.__new__(Run)
+    run._open_sink = Nowhere
+    run._attach(Path(log_dir), DirectPipeline(reports, MemoryBudget()), Nowhere(Path(log_dir), reports), reports)
+    run.abandon()
+    return run

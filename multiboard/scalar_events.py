@@ -6,14 +6,18 @@ width (protobuf readers accept padded ones). So a batch is a table of bytes with
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from itertools import chain
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from multiboard import checksums
 from multiboard.records import OVERHEAD, crc32c, frame_header, mask_crcs
+from multiboard.values import Scalars
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -25,58 +29,147 @@ SMALLEST_TABLE: Final = 8
 _MAX_STEP: Final = 2**35
 _TIME, _STEP = 13, 22
 """Offsets in a framed record: frame header 12 bytes, then the tag bytes of wall time and of step before each."""
+_PAYLOAD: Final = OVERHEAD - 4
+_LOOKED_UP: Final = 4096
+"""Bytes of a record up to which its checksum is looked up; the tables grow with the distance."""
+
+Key = str | tuple[str, ...]
+"""The tag of a single scalar, or the tags of a dict."""
+_value, _step, _time = map(itemgetter, range(1, 4))
+
+
+def tags_of(key: Key) -> tuple[str, ...]:
+    """Return the tags of a key."""
+    return (key,) if type(key) is str else key  # type: ignore[return-value]
+
+
+def batches(logged: Iterable[Logged]) -> Iterator[tuple[Key, list[Logged]]]:
+    """Yield the calls with the same tags together, as far as every tag keeps the order of its calls.
+
+    A call whose tags occur in other sets of tags, and one whose numbers may have to be fetched, ends what was begun before.
+    """
+    groups: dict[Key, list[Logged]] = {}
+    grouped: set[str] = set()
+    for record in logged:
+        tags = record[0]
+        if type(record) is Scalars:
+            yield from groups.items()
+            groups, grouped = {}, set()
+            yield record.tags, [record]
+            continue
+        key: Key = tuple(tags) if type(tags) is dict else tags  # type: ignore[assignment]
+        group = groups.get(key)
+        if group is None:
+            if not grouped.isdisjoint(tags_of(key)):
+                yield from groups.items()
+                groups, grouped = {}, set()
+            grouped.update(tags_of(key))
+            group = groups[key] = []
+        group.append(record)
+    yield from groups.items()
+
+
+def as_scalars(record: Logged) -> Scalars:
+    """Return the numbers of one call as a record."""
+    if type(record) is Scalars:
+        return record
+    tags, value, step, wall_time = record
+    if type(tags) is dict:
+        return Scalars(tuple(tags), tuple(tags.values()), step, wall_time)
+    return Scalars(tags_of(tags), (value,), step, wall_time)  # type: ignore[arg-type]
 
 
 def fill_table(template: ScalarsTemplate, records: Sequence[Logged]) -> bytes | None:
-    """Return the framed records of events that share their tags, or None if they need to be looked at one by one.
+    """Return the framed records of calls that share their tags, or None if they need to be looked at one by one.
 
     Args:
         template: of the tags, without metadata.
         records: all with the tags of the template.
 
     Returns:
-        None if a number is not finite or beyond float32, or a step is negative or at least 2**35.
+        None if a number is still pending, not finite or beyond float32, or a step is negative or at least 2**35.
     """
-    steps = [record[2] for record in records]
-    largest = max(steps)
-    if min(steps) < 0 or largest >= _MAX_STEP:
-        return None
+    count = len(records)
     try:
-        numbers = np.array([record[1] for record in records], np.float64)
-    except OverflowError:
+        steps = np.fromiter(map(_step, records), np.int64, count)
+        numbers = np.fromiter(_numbers(records), np.float64, count * len(template.tags))
+    except (AttributeError, OverflowError, TypeError, ValueError):
         return None
+    largest = int(steps.max())
     with np.errstate(over="ignore"):
         packed = numbers.astype("<f4")
-    if not np.isfinite(packed).all():
+    if steps.min() < 0 or largest >= _MAX_STEP or not np.isfinite(packed).all():
         return None
     width = max(1, -(-largest.bit_length() // 7))
-    table, offsets = _blank_table(template, len(records), width)
-    table[:, _TIME : _TIME + 8] = np.array([record[3] for record in records], "<f8").view(np.uint8).reshape(-1, 8)
-    table[:, _STEP : _STEP + width] = _padded_varints(steps, width)
-    for column, offset in enumerate(offsets):
-        table[:, offset : offset + 4] = packed[:, column].copy().view(np.uint8).reshape(-1, 4)
-    _fill_checksums(table)
-    return table.tobytes()
+    times = np.fromiter(map(_time, records), "<f8", count)
+    varying = np.concatenate([_bytes(times, 8), _padded_varints(steps, width), _bytes(packed, 4 * len(template.tags))])
+    return layout_of(template, width).fill(varying)
 
 
-def _blank_table(template: ScalarsTemplate, rows: int, width: int) -> tuple[npt.NDArray[np.uint8], list[int]]:
-    """Return a table of equal records and the offsets of their numbers."""
-    event, offsets = template.fixed_width_event(width)
-    record = frame_header(len(event)) + event + bytes(4)
-    start = OVERHEAD - 4
-    return np.tile(np.frombuffer(record, np.uint8), (rows, 1)), [start + offset for offset in offsets]
+def _numbers(records: Sequence[Logged]) -> Iterator[float]:
+    if type(records[0][0]) is str:
+        return map(_value, records)
+    return chain.from_iterable([record[0].values() for record in records])  # type: ignore[union-attr]
 
 
-def _padded_varints(steps: Sequence[int], width: int) -> npt.NDArray[np.uint8]:
-    shifts = np.arange(0, 7 * width, 7)
-    groups = (np.array(steps, np.int64)[:, np.newaxis] >> shifts) & 0x7F
-    groups[:, :-1] |= 0x80
+def _bytes(numbers: npt.NDArray[np.floating], size: int) -> npt.NDArray[np.uint8]:
+    """Return the bytes of rows of numbers as columns `[size, n]`."""
+    return numbers.view(np.uint8).reshape(-1, size).T
+
+
+def _padded_varints(steps: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.uint8]:
+    """Return the bytes of equally long varints as columns `[width, n]`."""
+    groups = (steps >> np.arange(0, 7 * width, 7)[:, np.newaxis]) & 0x7F
+    groups[:-1] |= 0x80
     return groups.astype(np.uint8)
 
 
-def _fill_checksums(table: npt.NDArray[np.uint8]) -> None:
-    rows, length = table.shape
-    data = table[:, OVERHEAD - 4 : length - 4].tobytes()
-    size = length - OVERHEAD
-    checksums: Any = np.fromiter((crc32c(data[i : i + size]) for i in range(0, rows * size, size)), np.uint32, rows)
-    table[:, length - 4 :] = mask_crcs(checksums).view(np.uint8).reshape(-1, 4)
+def layout_of(template: ScalarsTemplate, width: int) -> Layout:
+    """Return the layout of the records of a set of tags, which lives as long as its template.
+
+    Args:
+        template: of the tags.
+        width: bytes of the step.
+    """
+    layout = template.layouts.get(width)
+    if layout is None:
+        layout = template.layouts[width] = Layout(template, width)
+    return layout
+
+
+class Layout:
+    """Where the bytes that vary are in the records of one set of tags, and what they do to the checksum.
+
+    Args:
+        template: of the tags.
+        width: bytes of the step.
+
+    Attributes:
+        record_bytes: of one framed record.
+    """
+
+    def __init__(self, template: ScalarsTemplate, width: int) -> None:
+        event, offsets = template.fixed_width_event(width)
+        self._blank = np.frombuffer(frame_header(len(event)) + event + bytes(4), np.uint8)
+        self.record_bytes = len(self._blank)
+        starts = [(_TIME, 8), (_STEP, width), *((_PAYLOAD + offset, 4) for offset in offsets)]
+        self._varying = np.array([start + i for start, length in starts for i in range(length)])
+        self._crc = crc32c(event)
+        last = _PAYLOAD + len(event) - 1
+        looked_up = len(event) <= _LOOKED_UP
+        self._tables = [checksums.table(last - position) for position in self._varying.tolist()] if looked_up else []
+
+    def fill(self, varying: npt.NDArray[np.uint8]) -> bytes:
+        """Return the records as bytes; `varying` are their varying bytes `[k, n]`, in the order of the offsets."""
+        table = np.tile(self._blank, (varying.shape[1], 1))
+        table[:, self._varying] = varying.T
+        table[:, -4:] = mask_crcs(self._checksums(table, varying)).view(np.uint8).reshape(-1, 4)
+        return table.tobytes()
+
+    def _checksums(self, table: npt.NDArray[np.uint8], varying: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
+        if not self._tables:
+            return np.array([crc32c(row[_PAYLOAD:-4].tobytes()) for row in table], np.uint32)
+        found = np.full(len(table), self._crc, np.uint32)
+        for contribution, column in zip(self._tables, varying, strict=True):
+            found ^= contribution.take(column, mode="clip")  # a third of the time of indexing
+        return found

@@ -1,29 +1,28 @@
-"""The end of the pipeline: values of one run become framed events in one event file."""
+"""The end of the pipeline: values of one run become events in its live event file."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
-from itertools import groupby
+from collections import Counter
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, cast
 
 from multiboard import tags
 from multiboard.arrays import fetch_scalar
-from multiboard.backlog import Backlog
 from multiboard.captures import expand
 from multiboard.encode import Encoder, float32
-from multiboard.files import EventFile
-from multiboard.records import frame
-from multiboard.scalar_events import SMALLEST_TABLE, fill_table
+from multiboard.event_writer import EventWriter, FileOptions
+from multiboard.media_budget import MediaBudget
+from multiboard.scalar_events import SMALLEST_TABLE, as_scalars, batches, fill_table, tags_of
 from multiboard.values import PLAIN, Capture, Histogram, HParams, Image, Raw, Scalars, SessionEnd, Summary, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from multiboard.protocols import Logged
     from multiboard.reports import Reports
+    from multiboard.scalar_events import Key
     from multiboard.values import Derived, Value
 
 _ENCODERS: Final[dict[type, Callable[..., bytes]]] = {
@@ -42,16 +41,26 @@ class EventSink:
     Args:
         log_dir: the run directory.
         reports: receives everything that could not be written.
-        first_step, suffix: of the event file.
+        options: of the files.
+        max_media_bytes: bytes by kind that are written at most, see `MediaBudget`.
+
+    Attributes:
+        start_step: see `Sink`.
 
     Raises:
         LogDirError: the directory cannot be written.
     """
 
-    def __init__(self, log_dir: Path, reports: Reports, *, first_step: int | None = 0, suffix: str = "") -> None:
-        self._file = EventFile(log_dir, first_step, suffix)
-        self._backlog = Backlog(self._file, reports)
-        self._encoder = Encoder()
+    def __init__(
+        self,
+        log_dir: Path,
+        reports: Reports,
+        options: FileOptions = FileOptions(),  # noqa: B008  # frozen
+        max_media_bytes: Mapping[str, int] | None = None,
+    ) -> None:
+        self.start_step = options.resume_step or 0
+        self._writer = EventWriter(log_dir, reports, options)
+        self._media = MediaBudget(max_media_bytes or {}, reports)
         self._reports = reports
         self._nonfinite: Counter[str] = Counter()
 
@@ -67,12 +76,19 @@ class EventSink:
             for part in expand(value):
                 self.accept(part)
         elif type(value) is Raw:
-            self._add(value.event)
+            self._writer.begin(value.step)
+            self._writer.add(lambda _: value.event)
         elif encode := _ENCODERS.get(type(value)):
-            self._add(encode(self._encoder, value))
+            self._accept_encoded(value, encode)
         else:
             for value_of_kind in cast("Derived", value).expand():
                 self.accept(value_of_kind)
+
+    def _accept_encoded(self, value: Value, encode: Callable[..., bytes]) -> None:
+        if not self._media.keeps(value):
+            return
+        self._writer.begin(getattr(value, "step", None))
+        self._media.count(value, self._writer.add(lambda encoder: encode(encoder, value)))
 
     def _accept_scalars(self, value: Scalars) -> None:
         if not PLAIN.issuperset(map(type, value.values)):
@@ -81,35 +97,46 @@ class EventSink:
         finite = math.isfinite(sum(numbers))  # False is only a suspicion: finite numbers may have an infinite sum
         value = value._replace(values=numbers) if finite else self._with_nonfinite_counts(value, numbers)
         if value.tags:
-            self._add(self._encoder.scalars(value))
+            self._writer.begin(value.step)
+            self._writer.add(lambda encoder: encoder.scalars(value))
 
     def accept_scalars(self, logged: Sequence[Logged]) -> None:
-        """Encode plain numbers of many calls: those with the same tags together, every tag in the order of its calls."""
-        for records in _batches(logged):
-            if len(records) < SMALLEST_TABLE or not self._accept_table(records):
-                for record in records:
-                    self._accept_scalars(Scalars(*record))
+        """Encode the scalars of many calls: those with the same tags together, every tag in the order of its calls."""
+        self._writer.begin(min(map(itemgetter(2), logged)))
+        for key, records in batches(logged):
+            rest = self._accept_tables(key, records) if len(records) >= SMALLEST_TABLE else records
+            for record in rest:
+                self._accept_scalars(as_scalars(record))
 
-    def _accept_table(self, records: list[Logged]) -> bool:
-        """Encode records that share their tags with one table; tell whether that could be done."""
-        tags_of_all = records[0][0]
-        template = self._encoder.described_template(tags_of_all)
-        if template is None:  # the metadata goes with the first event
-            self._accept_scalars(Scalars(*records.pop(0)))
-            template = self._encoder.described_template(tags_of_all)
-        framed = template and fill_table(template, records)
-        if framed:
-            self._add_framed(framed)
-        return bool(framed)
+    def _accept_tables(self, key: Key, records: list[Logged]) -> list[Logged]:
+        """Encode calls that share their tags, many at once; return those for which that was not possible."""
+        first = 0
+        while first < len(records):
+            template = self._writer.encoder.described_template(tags_of(key))
+            if template is None:  # the metadata goes with the first event of a file
+                self._accept_scalars(as_scalars(records[first]))
+                first += 1
+                if (template := self._writer.encoder.described_template(tags_of(key))) is None:
+                    break
+            rows = self._writer.table_rows(template.record_bytes) or len(records)
+            part = records[first : first + rows]
+            framed = fill_table(template, part) if part else b""
+            if framed is None:
+                break
+            if not self._writer.make_room(len(framed)):  # a new file describes its tags first
+                self._writer.add_framed(framed, len(part))
+                first += len(part)
+        return records[first:]
 
     def _fetched(self, value: Scalars) -> Scalars:
-        """Bring all numbers to the host; one that cannot be read is reported, the others stay."""
+        """Bring all numbers to the host; one that cannot be read is reported and counted, the others stay."""
         numbers: dict[str, float] = {}
         for tag, number in zip(value.tags, value.values, strict=True):
             try:
                 numbers[tag] = fetch_scalar(number)
             except Exception as error:  # noqa: BLE001  # any framework's error: a donated buffer, a failed kernel
-                self._reports.add(f"scalar {tag} unreadable", f"tag {tag!r} could not be read at step {value.step}: {error}")
+                message = f"tag {tag!r} could not be read at step {value.step}: {error}"
+                self._reports.drop("scalar", 1, value.step, message, cause=f"scalar {tag} unreadable")
         return value._replace(tags=tuple(numbers), values=tuple(numbers.values()))
 
     def _with_nonfinite_counts(self, value: Scalars, numbers: tuple[float, ...]) -> Scalars:
@@ -134,36 +161,47 @@ class EventSink:
         counts = [float(self._nonfinite[tag]) for tag in bad]
         return value._replace(tags=(*value.tags, *map(tags.nonfinite, bad)), values=(*numbers, *counts))
 
-    def _add(self, event: bytes) -> None:
-        self._add_framed(frame(event))
-
-    def _add_framed(self, framed: bytes) -> None:
-        if not self._backlog.add(framed):
-            self._encoder = Encoder()  # the metadata of a tag may have been among the dropped records
-
     def flush(self) -> bool:
         """Write all that was accepted; what the disk refuses stays in memory for the next attempt."""
-        return self._backlog.flush()
+        return self._writer.flush()
+
+    def held_bytes(self) -> int:
+        """Return the bytes that the disk has refused so far."""
+        return self._writer.held_bytes
 
     def close(self) -> None:
         """Flush and close the file; says how many records the disk refused until the end."""
-        self._backlog.close()
-        self._file.close()
+        self._writer.close()
 
     def abandon(self) -> None:
         """Let go of the file without writing: in a forked child it belongs to the parent."""
-        self._backlog.clear()
-        self._file.close()
+        self._writer.abandon()
 
 
-def open_sink(log_dir: Path, reports: Reports) -> EventSink:
+def open_sink(
+    log_dir: Path,
+    reports: Reports,
+    *,
+    resume: bool = False,
+    max_file_bytes: int | None = None,
+    max_media_bytes: Mapping[str, int] | None = None,
+) -> EventSink:
     """Open a sink that starts at step 0, or goes on if this process has written into the directory before.
 
     A new process that opens an old directory starts over, and TensorBoard shows what it writes. The same process that opens
     it again (a second `fit`, a child run for each evaluation) adds to what is there.
+
+    Args:
+        log_dir: the run directory.
+        reports: receives everything that could not be written.
+        resume: go on behind the last step of the directory.
+        max_file_bytes: bytes from which on a new file is begun.
+        max_media_bytes: bytes by kind that are written at most.
     """
     known = str(log_dir.absolute())
-    sink = EventSink(log_dir, reports, first_step=None if known in _written else 0)
+    resume_step = _next_step(log_dir) if resume else None
+    options = FileOptions(None if known in _written else 0, resume_step, max_file_bytes)
+    sink = EventSink(log_dir, reports, options, max_media_bytes)
     _written.add(known)
     return sink
 
@@ -171,13 +209,37 @@ def open_sink(log_dir: Path, reports: Reports) -> EventSink:
 _written: Final[set[str]] = set()
 
 
-def _batches(logged: Sequence[Logged]) -> Iterator[list[Logged]]:
-    """Yield the calls with the same tags together; if a tag occurs in several sets of tags, only those in a row."""
-    groups: defaultdict[tuple[str, ...], list[Logged]] = defaultdict(list)
-    for record in logged:
-        groups[record[0]].append(record)
-    if sum(map(len, groups)) == len(set().union(*groups)):
-        yield from groups.values()
-    else:
-        for _, in_a_row in groupby(logged, key=itemgetter(0)):
-            yield list(in_a_row)
+def _next_step(log_dir: Path) -> int:
+    from multiboard.last_step import last_step
+
+    last = last_step(log_dir)
+    return 0 if last is None else last + 1
+
+
+class Nowhere:
+    """A sink that takes values and keeps nothing."""
+
+    start_step = 0
+
+    def __init__(self, log_dir: Path, reports: Reports) -> None:
+        pass
+
+    def accept(self, value: Value) -> None:
+        """Forget a value."""
+
+    def accept_scalars(self, logged: Sequence[Logged]) -> None:
+        """Forget scalars."""
+
+    def flush(self) -> bool:
+        """Do nothing."""
+        return True
+
+    def held_bytes(self) -> int:
+        """Return 0."""
+        return 0
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def abandon(self) -> None:
+        """Do nothing."""

@@ -7,6 +7,7 @@ The tags of all adapters are spelled here and nowhere else, so that three framew
     norm/<group>/<layer>/<role>  norm/<group>         scalars, per tensor and over the whole group
     nonfinite/<group>                                 scalar, values that are NaN or infinite over the whole group
     nonfinite/<group>/<layer>/<role>                  scalar, only for tensors and steps that have such values
+    multiboard/dropped/<kind>                         scalar, values that had to go so far; only if there are some
 """
 
 from __future__ import annotations
@@ -32,6 +33,11 @@ def norm(tag: str) -> str:
 def nonfinite(tag: str) -> str:
     """Return the tag of the number of NaN and infinite values of a tensor or group."""
     return f"nonfinite/{tag}"
+
+
+def dropped(kind: str) -> str:
+    """Return the tag of the number of values of a kind that had to go so far."""
+    return f"multiboard/dropped/{kind}"
 
 
 def train(metric: str) -> str:

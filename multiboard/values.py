@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol, TypeAlias
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    import numpy as np
     import numpy.typing as npt
 
     from multiboard.buckets import Statistics
@@ -24,6 +25,8 @@ Foreign: TypeAlias = Any
 
 PLAIN: Final = frozenset({float, int, bool})
 """Types of numbers that need no conversion."""
+IMMEDIATE: Final = PLAIN | {np.float64, np.float32, np.float16, np.int64, np.int32, np.bool_}
+"""Types of numbers that are on the host and never change."""
 
 
 class Scalars(NamedTuple):

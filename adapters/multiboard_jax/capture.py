@@ -14,6 +14,7 @@ import numpy as np
 from multiboard import tags
 from multiboard.arguments import check_positive, check_run, check_start_step
 from multiboard.errors import ArgumentError
+from multiboard.protocols import is_ready
 from multiboard.values import Capture, MeasuredBatch
 from multiboard_jax.measured import Measurement, measured_nnx_step, measured_step
 
@@ -184,6 +185,9 @@ class _Batch:
 
     def __init__(self, measured: Measured) -> None:
         self._measured = measured
+
+    def is_ready(self) -> bool:
+        return all(map(is_ready, self._measured))
 
     def fetch(self) -> MeasuredBatch:
         return MeasuredBatch(*jax.device_get(tuple(self._measured)))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from multiboard.protocols import is_ready
 from multiboard.values import MeasuredBatch
 from multiboard_jax.statistics import measure
 
@@ -29,6 +30,9 @@ class _Pending:
         self._measured = measured
         for array in measured:
             array.copy_to_host_async()
+
+    def is_ready(self) -> bool:
+        return all(map(is_ready, self._measured))
 
     def fetch(self) -> MeasuredBatch:
         return MeasuredBatch(*(np.asarray(array) for array in self._measured))

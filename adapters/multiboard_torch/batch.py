@@ -43,6 +43,10 @@ class Batch:
             self._parts.append(([self._size + row for row in rows], part))
         self._size += len(tensors)
 
+    def is_ready(self) -> bool:
+        """Tell whether `fetch` would not wait for a device."""
+        return all(part.is_ready() for _, part in self._parts if isinstance(part, Enqueued))
+
     def fetch(self) -> MeasuredBatch:
         """Return the statistics on the host; called once, in the writer thread, which may wait here."""
         batch = MeasuredBatch(
@@ -106,6 +110,10 @@ class Enqueued:
         pinned.copy_(block, non_blocking=True)
         self._copied = torch.cuda.current_stream(block.device).record_event()
         return pinned
+
+    def is_ready(self) -> bool:
+        """Tell whether the block has arrived."""
+        return self._copied is None or self._copied.query()
 
     def fetch(self) -> MeasuredBatch:
         """Wait for the block and cut it up."""

@@ -24,9 +24,11 @@ _TYPES: Final = {
 _SCHEMA: Final = {
     "Event": "1 wall_time double, 2 step int64, 3 file_version string, 4 graph_def bytes, 5 summary Summary, "
     "7 session_log SessionLog",
+    "Outline": "1 wall_time double, 2 step int64, 4 graph_def bytes, 5 summary Values",
+    "Values": "1 value bytes*",
     "SessionLog": "1 status int32",
     "Summary": "1 value Value*",
-    "Value": "1 tag string, 2 simple_value float, 4 image LegacyImage, 5 histo LegacyHistogram, "
+    "Value": "1 tag string, 2 simple_value float?, 4 image LegacyImage, 5 histo LegacyHistogram, "
     "6 audio LegacyAudio, 8 tensor TensorProto, 9 metadata SummaryMetadata",
     "LegacyImage": "1 height int32, 2 width int32, 4 encoded bytes",
     "LegacyAudio": "4 encoded bytes",
@@ -44,7 +46,7 @@ _SCHEMA: Final = {
     "SessionEnd": "1 status int32, 2 end_time double",
     "Entry": "1 key string, 2 value google.protobuf.Value",
 }
-"""By message: fields as number, name, type; a star repeats. A map is its entries, as on the wire."""
+"""By message: fields as number, name, type; a star repeats, a question mark tells 0 from absent. A map is its entries."""
 
 _PACKAGE: Final = "multiboard"
 
@@ -62,8 +64,12 @@ def _file() -> descriptor_pb2.FileDescriptorProto:
 
 def _add_field(message: descriptor_pb2.DescriptorProto, number: int, name: str, kind: str) -> None:
     label = _Field.LABEL_REPEATED if kind.endswith("*") else _Field.LABEL_OPTIONAL
-    kind = kind.removesuffix("*")
     field = message.field.add(number=number, name=name, label=label)
+    if kind.endswith("?"):
+        field.proto3_optional = True
+        field.oneof_index = len(message.oneof_decl)
+        message.oneof_decl.add(name=f"_{name}")
+    kind = kind.rstrip("*?")
     if kind in _TYPES:
         field.type = _TYPES[kind]
     else:
@@ -82,5 +88,8 @@ def _messages() -> dict[str, Any]:
 
 MESSAGES: Final = _messages()
 Event = MESSAGES["Event"]
+Outline = MESSAGES["Outline"]
+"""An Event whose values are still bytes: many empty ones would take fifty times their size as objects."""
+Value = MESSAGES["Value"]
 RunMetadata = MESSAGES["RunMetadata"]
 HParams = MESSAGES["HParams"]

@@ -1,4 +1,5 @@
-"""The methods of `Run` beyond scalars, histograms, images and texts, in three files by what they are for.
+"""The methods of `Run` that log, in four files by what they are for.
 
-`Run` inherits them only so that no file is long: they check nothing themselves and hand everything to `multiboard.kinds`.
+`Run` inherits them only so that no file is long. Scalars are looked at in `scalars`; the others hand everything to
+`multiboard.kinds`.
 """

@@ -7,8 +7,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sized
 
+    from multiboard.intake import Intake
+    from multiboard.protocols import Lane, Logged
     from multiboard.values import Value
 
 
@@ -20,6 +22,14 @@ class Surface(ABC):
     """
 
     log_dir: str
+    _intake: Intake
+    _lane: Lane
+    _known: set[str]
+    """Tags of scalars that need no check any more."""
+    _numbers: Sized
+    """Scalar calls that wait in the lane."""
+    _append: Callable[[Logged], None]
+    """Puts one there, if there are fewer than the lane's limit."""
 
     @abstractmethod
     def report(self, cause: str, message: str) -> None:

@@ -4,16 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from multiboard.arrays import take_array
 from multiboard.surface.base import Surface
+from multiboard.values import Histogram
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from multiboard.buckets import Statistics
     from multiboard.values import Foreign
 
 
 class MeasuresSurface(Surface):
-    """Methods of `Run` for measurements beyond scalars and histograms."""
+    """Methods of `Run` for measurements beyond scalars."""
+
+    def histogram(
+        self, tag: str, values: Foreign | Statistics, step: int, *, description: str = "", wall_time: float | None = None
+    ) -> None:
+        """Log the distribution of an array of any shape; NaN and infinities are counted apart.
+
+        Args:
+            tag: e.g. 'activations/encoder'.
+            values: NumPy, PyTorch, JAX, TensorFlow, Keras or nested lists; or finished `Statistics`.
+            step: as in `log`.
+            description: markdown, shown with the card; the first one of a tag counts.
+            wall_time: as in `log`.
+        """
+        self._log_value(
+            tag, "histogram", step, wall_time, lambda n, now: Histogram(tag, _take_values(tag, values), n, now, description)
+        )
 
     def histogram_raw(
         self,
@@ -204,3 +223,9 @@ class MeasuresSurface(Surface):
             lambda n, now: roc_curve.take(tag, labels, predictions, weights, n, now, description, self.report),
             also={f"{tag}/table": "text"},
         )
+
+
+def _take_values(tag: str, values: Foreign | Statistics) -> Foreign:
+    from multiboard.buckets import Statistics
+
+    return values if isinstance(values, Statistics) else take_array(tag, values)

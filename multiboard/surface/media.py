@@ -1,4 +1,4 @@
-"""Sound, moving pictures, figures and masks."""
+"""Pictures, sound, videos, figures and masks."""
 
 from __future__ import annotations
 
@@ -7,11 +7,46 @@ from typing import TYPE_CHECKING
 from multiboard.surface.base import Surface
 
 if TYPE_CHECKING:
-    from multiboard.values import Foreign
+    from collections.abc import Sequence
+
+    from multiboard.values import Foreign, Image, Value
 
 
 class MediaSurface(Surface):
     """Methods of `Run` for media."""
+
+    def image(
+        self,
+        tag: str,
+        pixels: Foreign,
+        step: int,
+        *,
+        dataformats: str | None = None,
+        boxes: Foreign | None = None,
+        box_labels: Sequence[object] | None = None,
+        description: str = "",
+        wall_time: float | None = None,
+    ) -> None:
+        """Log one picture or a batch of pictures, with or without boxes on it.
+
+        Args:
+            tag: e.g. 'val/predictions'.
+            pixels: uint8 (0 to 255) or float (0 to 1); array of any framework, or a PIL image.
+            step: as in `log`.
+            dataformats: the axes, one of HW, HWC, CHW, NHW, NHWC, NCHW. By default inferred: two axes are HW; an axis of 1 to 4
+                at the end is C, else one in front of the image axes; a remaining first axis is N.
+            boxes: `[K, 4]` of x0, y0, x1, y1 in pixels, drawn into every picture in turning colours.
+            box_labels: one text for each box. Needs Pillow: `multiboard[media]`.
+            description: markdown, shown with the card; the first one of a tag counts.
+            wall_time: as in `log`.
+        """
+        from multiboard.kinds import pictures
+
+        def build(number: int, now: float) -> Value:
+            image, _ = pictures.take(tag, pixels, dataformats, number, now, description)
+            return image if boxes is None else _boxed(image, boxes, box_labels)
+
+        self._log_value(tag, "image", step, wall_time, build)
 
     def audio(
         self,
@@ -133,3 +168,9 @@ class MediaSurface(Surface):
             return segmentation.take(taken, shape, mask, alpha, palette)
 
         self._log_value(tag, "image", step, wall_time, build)
+
+
+def _boxed(image: Image, boxes: Foreign, labels: Sequence[object] | None) -> Value:
+    from multiboard.kinds import boxes as boxed
+
+    return boxed.take(image, boxes, labels)

@@ -1,10 +1,12 @@
-"""Things with a structure: tables, meshes, layouts, embeddings and graphs."""
+"""Things with a structure: texts, tables, meshes, layouts, embeddings and graphs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from multiboard.errors import ValueKindError
 from multiboard.surface.base import Surface
+from multiboard.values import Text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,6 +16,18 @@ if TYPE_CHECKING:
 
 class StructuresSurface(Surface):
     """Methods of `Run` for structures."""
+
+    def text(self, tag: str, text: str, step: int, *, description: str = "", wall_time: float | None = None) -> None:
+        """Log a markdown text.
+
+        Args:
+            tag: e.g. 'run/notes'.
+            text: markdown; HTML in it is escaped by TensorBoard.
+            step: as in `log`.
+            description: markdown, shown with the card; the first one of a tag counts.
+            wall_time: as in `log`.
+        """
+        self._log_value(tag, "text", step, wall_time, lambda n, now: Text(tag, _check_text(tag, text), n, now, description))
 
     def table(
         self,
@@ -37,7 +51,6 @@ class StructuresSurface(Surface):
             wall_time: as in `log`.
         """
         from multiboard.kinds.table import markdown
-        from multiboard.values import Text
 
         self._log_value(tag, "text", step, wall_time, lambda n, now: Text(tag, markdown(tag, rows, columns), n, now, description))
 
@@ -143,3 +156,9 @@ class StructuresSurface(Surface):
             self._log_without_step(
                 tag, "graph", True, lambda now: graph.named(tag, graph.check_graph(tag, graph_def), now, description)
             )
+
+
+def _check_text(tag: str, text: object) -> str:
+    if not isinstance(text, str):
+        raise ValueKindError(tag, text, "a text is a string; format the value first, e.g. str(value).")
+    return text

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import operator
 from math import isfinite
+from numbers import Number
 from time import time
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,7 @@ class FileWriter:
         Raises:
             ArgumentError: `event` is no message, or `walltime` no number.
         """
-        self._write(_serialised("event", event), self._step if step is None else step, walltime)
+        self._write(serialised("event", event), self._step if step is None else step, walltime)
 
     def add_summary(self, summary: Any, global_step: object = None, walltime: float | None = None) -> None:
         """Write a Summary message.
@@ -71,7 +72,7 @@ class FileWriter:
         Raises:
             ArgumentError: `summary` is no message, or `walltime` no number.
         """
-        data = _serialised("summary", summary)
+        data = serialised("summary", summary)
         step, when = self.at(global_step, walltime)
         self._write(wire.message(_SUMMARY, data), step, when)
 
@@ -85,9 +86,26 @@ class FileWriter:
         Raises:
             ArgumentError: they are no messages.
         """
-        graph, costs = (_serialised("graph_profile", message) for message in graph_profile)
+        graph, costs = (serialised("graph_profile", message) for message in graph_profile)
         self._open_run().graph(graph)
         self._write(wire.message(_TAGGED_RUN_METADATA, wire.message(1, b"step1"), wire.message(2, costs)), None, walltime)
+
+    def add_onnx_graph(self, graph: Any, walltime: float | None = None) -> None:  # noqa: ARG002  # of the peers' signatures
+        """Write a graph, as the peers read it from an ONNX file; `SummaryWriter.add_onnx_graph` takes the file.
+
+        Args:
+            graph: a GraphDef message or its bytes.
+            walltime: accepted: a run has one graph.
+
+        Raises:
+            ArgumentError: it is no message.
+        """
+        self._open_run().graph(serialised("graph", graph))
+
+    @property
+    def event_writer(self) -> FileWriter:
+        """The writer of events inside the peers' file writer: the same one here."""
+        return self
 
     def _write(self, event: bytes, step: object, walltime: float | None) -> None:
         """Stamp and write an event: of a field that comes twice, protobuf takes the last."""
@@ -144,7 +162,7 @@ def as_step(step: object, report: Callable[[str, str], None]) -> object:
     """Return a step as an integer where the peers accept it; anything else as it is, for `Run` to refuse.
 
     Args:
-        step: an integer, '3', a float, or an array of any framework with one element.
+        step: an integer, '3', a float, an array of any framework with one element, or an object that `int` takes.
         report: receives cause and message if a fraction is cut off, as the peers do without a word.
 
     >>> as_step("3", print), as_step(4.0, print), as_step(None, print)
@@ -174,6 +192,8 @@ def _number(step: object) -> float | None:
     """Return the finite number that a text or an array of one element holds, else None."""
     try:
         number = int(step) if isinstance(step, str) else fetch_array(step).item()
+        if not isinstance(number, Number) and hasattr(type(number), "__int__"):
+            number = int(number)  # an object that counts steps itself
     except Exception:  # noqa: BLE001  # of any framework
         return None
     return number if isinstance(number, (int, float)) and isfinite(number) else None
@@ -186,10 +206,15 @@ def _seconds(walltime: object) -> float:
         raise ArgumentError("walltime", walltime, "pass seconds since the epoch, e.g. time.time()") from error
 
 
-def _serialised(name: str, message: Any) -> bytes:
+def serialised(name: str, message: Any) -> bytes:
+    """Return the bytes of a message.
+
+    Raises:
+        ArgumentError: it is none.
+    """
     if isinstance(message, bytes):
         return message
     if not hasattr(message, "SerializeToString"):
-        raise ArgumentError(name, message, "pass a protobuf message or its bytes; to log values, use the add_* methods")
+        raise ArgumentError(name, message, "pass a protobuf message or its bytes; values have methods of their own")
     data: bytes = message.SerializeToString()
     return data

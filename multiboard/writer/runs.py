@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multiboard.arrays import fetch_array, framework_of
+from multiboard.event_writer import FileOptions
 from multiboard.run import Run, flatten
-from multiboard.sink import EventSink
+from multiboard.sink import EventSink, Nowhere
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from multiboard.protocols import Logged, Sink
+    from multiboard.protocols import Sink
     from multiboard.reports import Reports
-    from multiboard.values import Value
 
 
 class WriterRuns:
@@ -46,10 +46,7 @@ class WriterRuns:
         self._run: Run | None = self._open(purge_step)
 
     def _open(self, first_step: int | None) -> Run:
-        sink: Callable[[Path, Reports], Sink] = _Nowhere
-        if self._write_to_disk:
-            sink = partial(EventSink, first_step=first_step, suffix=self._suffix)
-        return Run(self.log_dir, open_sink=sink)
+        return open_run(self.log_dir, first_step=first_step, suffix=self._suffix, write_to_disk=self._write_to_disk)
 
     def main(self) -> Run:
         """Return the run of the writer; after `close` it continues in a new event file, as both peers do, and says so."""
@@ -101,6 +98,24 @@ class WriterRuns:
             run.close(success=success)
 
 
+def open_run(log_dir: str, *, first_step: int | None = None, suffix: str = "", write_to_disk: bool = True) -> Run:
+    """Open a run that goes on behind what a directory holds, as the writers of all peers do.
+
+    Args:
+        log_dir: the run directory.
+        first_step: TensorBoard's Python reader drops what earlier files hold from this step on; None drops nothing.
+        suffix: goes to the end of the event file's name.
+        write_to_disk: False takes all values and writes none; no directory is created.
+
+    Raises:
+        LogDirError: the directory cannot be written.
+    """
+    sink: Callable[[Path, Reports], Sink] = Nowhere
+    if write_to_disk:
+        sink = partial(EventSink, options=FileOptions(first_step, suffix=suffix))
+    return Run(log_dir, open_sink=sink)
+
+
 def default_log_dir(comment: str) -> str:
     """Return 'runs/<month><day>_<time>_<host><comment>', the name that both peers give."""
     now = time.strftime("%b%d_%H-%M-%S")
@@ -113,25 +128,3 @@ def _plain(value: Any) -> Any:
         return value
     array = fetch_array(value)
     return array.item() if array.size == 1 else array.tolist()
-
-
-class _Nowhere:
-    """Takes values and keeps nothing."""
-
-    def __init__(self, log_dir: Path, reports: Reports) -> None:
-        pass
-
-    def accept(self, value: Value) -> None:
-        pass
-
-    def accept_scalars(self, logged: Sequence[Logged]) -> None:
-        pass
-
-    def flush(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        pass
-
-    def abandon(self) -> None:
-        pass

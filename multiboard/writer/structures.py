@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from multiboard.writer.base import WriterSurface
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping, Sequence
 
     from multiboard.values import Foreign
@@ -43,6 +44,23 @@ class StructuresMethods(WriterSurface):
             return
         message = f"add_graph takes a GraphDef message or its bytes; no graph was written of the {type(model).__qualname__}."
         self.run.report("graph of a model", message)
+
+    def add_onnx_graph(self, prototxt: str | os.PathLike[str]) -> None:
+        """Show the graph of an ONNX file in the Graphs tab. Needs the onnx package: `multiboard[onnx]`.
+
+        A file that cannot be read, and a missing package, are said and raise nothing.
+
+        Args:
+            prototxt: path of the file; no weights are read.
+        """
+        from multiboard.onnx_graph import read_onnx
+
+        try:
+            graph = read_onnx(prototxt)
+        except Exception as error:  # noqa: BLE001  # of the onnx package: no file, no model, a version it does not know
+            self.run.report("graph of an ONNX file", f"no graph was written of {str(prototxt)!r:.200}: {error}")
+            return
+        self.run.graph(graph)
 
     def add_embedding(
         self,

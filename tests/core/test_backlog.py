@@ -9,8 +9,6 @@ import multiboard as mb
 from multiboard.backlog import Backlog
 from multiboard.files import EventFile
 from multiboard.reports import Reports
-from multiboard.sink import EventSink
-from multiboard.values import Scalars
 
 
 @pytest.fixture
@@ -35,34 +33,28 @@ def refusing(log_dir, full_disk):
     file.close()
 
 
-def test_beyond_the_limit_the_oldest_records_go_and_are_counted(refusing):
+def test_what_the_disk_refuses_is_kept_in_its_order_and_counted(refusing):
     file, make_room = refusing
-    reports = Reports()
-    backlog = Backlog(file, reports, limit=1000)
-    with pytest.warns(mb.MultiboardWarning, match="No space left|dropped"):
-        kept = [backlog.add(bytes([i]) * 100) for i in range(15)]
+    backlog = Backlog(file, Reports())
+    for i in range(15):
+        backlog.add(bytes([i]) * 100, records=2)
+    with pytest.warns(mb.MultiboardWarning, match="No space left"):
         assert backlog.flush() is False
-    assert kept == [True] * 10 + [False] * 5
-    assert reports.counts["record dropped"] == 5
+    assert backlog.size == 1500
     make_room()
     assert backlog.flush()
-    assert Path(file.path).read_bytes().endswith(b"".join(bytes([i]) * 100 for i in range(5, 15)))
+    assert backlog.size == 0
+    assert Path(file.path).read_bytes().endswith(b"".join(bytes([i]) * 100 for i in range(15)))
 
 
-def test_after_dropped_records_the_tags_are_described_again(log_dir, full_disk):
-    sink = EventSink(log_dir, Reports())
-    sink._backlog._limit = 2000
-    real, sink._file._descriptor = sink._file._descriptor, full_disk
-    with pytest.warns(mb.MultiboardWarning):
-        for step in range(100):
-            sink.accept(Scalars(("x", "y"), (1.0, 2.0), step, 0.0))
-            assert sink.flush() is False
-    sink._file._descriptor = real
-    sink.accept(Scalars(("x", "y"), (1.0, 2.0), 100, 0.0))
-    sink.close()
-    data = mb.read(log_dir)["."]
-    assert data.scalars["x"].step[-1] == data.scalars["y"].step[-1] == 100
-    assert not data.damage
+def test_what_is_lost_at_the_end_is_said_in_records(refusing):
+    file, _ = refusing
+    backlog = Backlog(file, Reports())
+    backlog.add(bytes(100), records=7)
+    backlog.add(bytes(100))
+    with pytest.warns(mb.MultiboardWarning) as caught:
+        backlog.close()
+    assert "8 records for" in str(caught[-1].message)
 
 
 def test_a_refused_slice_is_not_tried_again_before_the_next_flush(refusing):

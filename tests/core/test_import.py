@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-FRAMEWORKS = ["torch", "jax", "flax", "optax", "keras", "tensorflow", "tensorboard", "tensorboardX"]
-OPTIONAL = ["click", "rich", "pandas", "sklearn", "PIL", "scipy", "ml_dtypes"]
+FRAMEWORKS = ["torch", "jax", "flax", "optax", "keras", "tensorflow", "tensorboard", "tensorboardX", "clu"]
+OPTIONAL = ["click", "rich", "pandas", "sklearn", "PIL", "scipy", "ml_dtypes", "onnx", "absl"]
 USE_THE_CORE = """
 import sys, tempfile
 import multiboard as mb
@@ -16,6 +16,14 @@ with mb.Run(tempfile.mkdtemp(), config={"lr": 0.1}) as run:
     run.image("i", [[0.0, 1.0]], 0)
     run.text("t", "text", 0)
 mb.read(run.log_dir)
+from multiboard import clu, summary
+with summary.create_file_writer(tempfile.mkdtemp()).as_default(step=0):
+    summary.scalar("x", 1.0)
+    summary.text("t", ["text"])
+with clu.create_default_writer(tempfile.mkdtemp()) as writer:
+    writer.write_scalars(0, {"x": 1.0})
+with mb.SummaryWriter(tempfile.mkdtemp()) as writer:
+    writer.add_scalar("x", 1.0, 0)
 print(",".join(sorted({name.split(".")[0] for name in sys.modules})))
 """
 
@@ -39,7 +47,9 @@ def test_importing_the_package_leaves_protobuf_and_the_reader_alone():
     code = "import sys, multiboard; print(','.join(sys.modules))"
     loaded = modules_after(code)
     unneeded = {"google.protobuf", "importlib.metadata"}
-    unneeded |= {f"multiboard.{name}" for name in ("reader", "summary_writer", "global_summary_writer", "cli", "demo")}
+    unneeded |= {
+        f"multiboard.{name}" for name in ("reader", "summary_writer", "global_summary_writer", "summary", "clu", "cli", "demo")
+    }
     assert not unneeded & loaded
 
 

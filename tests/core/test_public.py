@@ -10,7 +10,23 @@ import pytest
 
 import multiboard as mb
 
-DOCUMENTED = ["buckets", "encode", "files", "media", "reader", "records", "run", "summary_writer", "tags", "wire", "writer.files"]
+DOCUMENTED = [
+    "buckets",
+    "checksums",
+    "encode",
+    "fields",
+    "files",
+    "media",
+    "reader",
+    "records",
+    "rows",
+    "run",
+    "summary_writer",
+    "tags",
+    "wire",
+    "writer.files",
+]
+DOCUMENTED += ["clu.lines", "clu.metric_writer"]
 DOCUMENTED += [f"kinds.{kind}" for kind in ("audio", "pr_curve", "table", "video")] + ["surface.structures"]
 
 

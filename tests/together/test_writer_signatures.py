@@ -10,7 +10,7 @@ import multiboard as mb
 KINDS = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 ABSENT = {
-    "add_onnx_graph": "reading ONNX files is not written yet; both peers need the onnx package for it",
+    "add_onnx_graph.onnx_model_file": "the file is the first argument, named as in torch",
     "add_openvino_graph": "OpenVINO's intermediate format is no training framework's graph",
     "SummaryWriter.comet_config": "Comet is another tracker; its own client logs to it",
     "SummaryWriter.kwargs": "an unknown argument is an error instead of being swallowed",
@@ -18,6 +18,19 @@ ABSENT = {
     "add_image_with_boxes.kwargs": "the keyword that tensorboardX takes there, rescale, is an argument of its own",
 }
 """Methods and parameters of a peer that are missing here, with the reason."""
+
+ATTRIBUTES = {
+    "default_bins": "the buckets are the same for all histograms and no argument changes them",
+    "kwargs": "an unknown argument is an error instead of being swallowed",
+    "scalar_dict": "the values are in the file, and export_scalars_to_json reads them there",
+    "lock": "the methods are safe in many threads",
+    "scalar_tag_to_step": "one count for each tag, whatever its kind",
+    "image_tag_to_step": "as scalar_tag_to_step",
+    "text_tag_to_step": "as scalar_tag_to_step",
+    "histogram_tag_to_step": "as scalar_tag_to_step",
+    "audio_tag_to_step": "as scalar_tag_to_step",
+}
+"""Attributes of a peer's object that are missing here, with the reason; methods are in ABSENT."""
 
 MOVED = {
     "tensorboardX SummaryWriter.logdir": "the first argument, as torch names it, takes the directory; logdir= works as a keyword",
@@ -95,6 +108,23 @@ def test_every_default_is_the_same(peer):
         if ours is not None and parameter.default != ours.default
     }
     assert other == {}
+
+
+def public(instance):
+    return {name for name in dir(instance) if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("peer", ["torch", "tensorboardX", "tensorboardX global"])
+def test_every_attribute_exists(peer, tmp_path):
+    theirs, ours = (cls(str(tmp_path / str(i))) for i, cls in enumerate(peers()[peer]))
+    missing = public(theirs) - public(ours) - set(ATTRIBUTES) - set(ABSENT)
+    missing |= public(theirs.file_writer) - public(ours.file_writer) - set(ABSENT)
+    missing |= public(theirs.file_writer.event_writer) - public(ours.file_writer.event_writer)
+    if peer != "tensorboardX global":
+        theirs.close()
+    ours.close()
+    assert missing == set()
+    assert not set(ATTRIBUTES) & public(ours)
 
 
 def test_a_listed_gap_is_a_gap():

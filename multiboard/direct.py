@@ -1,0 +1,136 @@
+"""The way without a queue and without a thread: a call returns when its values are in the file.
+
+For `durable=True`: what was accepted survives the end of the process by any means. Device values are waited for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING
+
+from multiboard.delivery import deliver, deliver_drops, deliver_scalars, guarded
+from multiboard.exits import watch_pipeline
+
+if TYPE_CHECKING:
+    from multiboard.budget import MemoryBudget
+    from multiboard.protocols import Lane, Logged, Sink
+    from multiboard.reports import Reports
+    from multiboard.values import Scalars, Value
+
+
+class DirectLane:
+    """Writes the values of one run in the thread of the caller, with the methods of a `QueueLane`."""
+
+    def __init__(self, sink: Sink, pipeline: DirectPipeline) -> None:
+        self.sink = sink
+        self.numbers: tuple[Logged, ...] = ()
+        self.limit = 0  # nothing is ever queued
+        self._pipeline = pipeline
+
+    def append(self, logged: Logged) -> None:
+        """Write scalars."""
+        self._pipeline.write_scalars(self.sink, logged)
+
+    def overflow(self, logged: Logged) -> None:
+        """Write scalars."""
+        self._pipeline.write_scalars(self.sink, logged)
+
+    def put_scalars(self, scalars: Scalars) -> None:
+        """Write scalars of any kind."""
+        self._pipeline.write_scalars(self.sink, scalars)
+
+    def put(self, value: Value, kind: str, tag: object, step: int) -> None:
+        """Write any other value."""
+        self._pipeline.write(self.sink, value, kind, len(tag) if isinstance(tag, tuple) else 1, step)
+
+    def put_once(self, value: Value) -> None:
+        """Write a value of which there is one in a run."""
+        self._pipeline.write(self.sink, value)
+
+    def end(self, value: Value) -> None:
+        """Do nothing: a signal handler may have interrupted a call that is writing."""
+
+
+class DirectPipeline:
+    """Writes the values of one run and its children at once, with the methods of a `Pipeline`.
+
+    Args:
+        reports: receives what cannot be written.
+        budget: the memory for records that the disk refuses.
+    """
+
+    def __init__(self, reports: Reports, budget: MemoryBudget) -> None:
+        self._reports, self._budget = reports, budget
+        self._sinks: list[Sink] = []
+        self._lock = threading.RLock()
+        watch_pipeline(self)
+
+    def add_lane(self, sink: Sink) -> DirectLane:
+        """Register a sink; return the way to it."""
+        self._sinks.append(sink)
+        return DirectLane(sink, self)
+
+    def write_scalars(self, sink: Sink, logged: Logged) -> None:
+        """Write the scalars of one call."""
+        with self._lock:
+            if self._has_room(sink, "scalar", 1 if isinstance(logged[0], str) else len(logged[0]), logged[2]):
+                deliver_scalars(sink, [logged], self._reports)
+                self._finish(sink)
+
+    def write(self, sink: Sink, value: Value, kind: str = "", count: int = 0, step: int = 0) -> None:
+        """Write one other value.
+
+        Args:
+            sink: of its run.
+            value: no scalars.
+            kind: what it is counted as if the disk refuses and memory is full; empty for what is never dropped.
+            count: of values.
+            step: of the value.
+        """
+        with self._lock:
+            if not kind or self._has_room(sink, kind, count, step):
+                deliver(sink, value, self._reports)
+                self._finish(sink)
+
+    def _has_room(self, sink: Sink, kind: str, count: int, step: int) -> bool:
+        fits = sink.held_bytes() < self._budget.limit or guarded(sink.flush, self._reports)
+        if not fits:
+            self._reports.drop(kind, count, step, "the disk refuses them and memory is full")
+        return fits
+
+    def _finish(self, sink: Sink) -> bool:
+        deliver_drops(self._sinks[0], self._reports)
+        return guarded(sink.flush, self._reports)
+
+    def flush(self, timeout: float | None = None) -> bool:  # noqa: ARG002  # of `Pipeline`
+        """Try again to write what the disk refused; tell whether all is written."""
+        with self._lock:
+            written = [self._finish(sink) for sink in self._sinks]
+        return all(written)
+
+    def close_lane(self, lane: Lane) -> None:
+        """Close one sink and forget it."""
+        with self._lock:
+            self._sinks.remove(lane.sink)
+            guarded(lane.sink.close, self._reports)
+
+    def stop_soon(self) -> None:
+        """Do nothing: nothing is left to be written."""
+
+    def join(self) -> None:
+        """Do nothing: there is no writer to wait for."""
+
+    def close(self) -> None:
+        """Close the files; a second call does nothing."""
+        with self._lock:
+            while self._sinks:
+                guarded(self._sinks.pop().close, self._reports)
+
+    def abandon(self) -> None:
+        """Let go of the files without writing: in a forked child they belong to the parent."""
+        self._lock = threading.RLock()  # another thread of the parent may have held the old one
+        for sink in self._sinks:
+            with contextlib.suppress(OSError):
+                sink.abandon()
+        self._sinks.clear()

@@ -1,0 +1,154 @@
+"""Events of one run into its live file, one file after the other: rotation, resuming, and a directory that was deleted."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from multiboard.backlog import Backlog
+from multiboard.encode import Encoder, session_start
+from multiboard.files import EventFile
+from multiboard.records import OVERHEAD, frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from multiboard.reports import Reports
+
+
+@dataclass(frozen=True, slots=True)
+class FileOptions:
+    """How the files of a run begin and end.
+
+    Attributes:
+        first_step: the first file starts again at this step, and the Python reader of TensorBoard drops what earlier files hold
+            from there on; None continues behind them.
+        resume_step: continue behind earlier files, which end before this step: the file starts again at the first step that is
+            written, if that is a smaller one. None does not resume.
+        max_bytes: bytes from which on a file is closed and a new one begun; None has no limit.
+        suffix: goes to the end of the file names.
+    """
+
+    first_step: int | None = 0
+    resume_step: int | None = None
+    max_bytes: int | None = None
+    suffix: str = ""
+
+
+class EventWriter:
+    """Encodes and writes events of one run.
+
+    Args:
+        log_dir: the run directory.
+        reports: receives what goes wrong.
+        options: of the files.
+
+    Attributes:
+        encoder: of the live file.
+
+    Raises:
+        LogDirError: the directory cannot be written.
+    """
+
+    def __init__(self, log_dir: Path, reports: Reports, options: FileOptions) -> None:
+        self._log_dir, self._reports, self._options = log_dir, reports, options
+        resumed = options.resume_step
+        self._file = EventFile(log_dir, None if resumed else options.first_step, options.suffix)
+        self._empty_size = self._file.size
+        self._resume_step = resumed
+        self._backlog = Backlog(self._file, reports)
+        self.encoder = Encoder()
+        self._seen = True
+        self._say_second_writer()
+
+    def _say_second_writer(self) -> None:
+        for other in self._file.others_being_written():
+            self._reports.add(
+                "second live file",
+                f"{other} is being written, too: TensorBoard reads one live file per run and may not show the points of the "
+                "other one. Give every process and every Run a directory of its own, e.g. run.child('worker1').",
+            )
+            return
+
+    def begin(self, step: int | None) -> None:
+        """Do what must be done before an event is encoded.
+
+        Args:
+            step: of the event; None if it belongs to no step.
+        """
+        if not self._seen:
+            self._seen = True
+            self._replace_if_gone()
+        if self._resume_step is not None and step is not None:
+            first, self._resume_step = min(step, self._resume_step), None
+            self._backlog.add(frame(session_start(time.time(), first)))
+
+    def _replace_if_gone(self) -> None:
+        if self._file.is_gone():
+            path = self._file.path
+            self._continue_in_new_file()
+            self._reports.add("event file deleted", f"{path} was deleted while the run was writing; it goes on in a new file.")
+
+    def add(self, encode: Callable[[Encoder], bytes]) -> int:
+        """Encode and write one event; return its size in bytes.
+
+        Args:
+            encode: encodes it; called again if the event goes into a new file, which has to describe its tags itself.
+        """
+        event = encode(self.encoder)
+        if self.make_room(len(event) + OVERHEAD):
+            event = encode(self.encoder)
+        self._backlog.add(frame(event))
+        return len(event)
+
+    def add_framed(self, framed: bytes, records: int) -> None:
+        """Write framed records for which there is room."""
+        self._backlog.add(framed, records)
+
+    def make_room(self, size: int) -> bool:
+        """Begin a new file if so many bytes would make this one too large; tell whether that was done."""
+        limit = self._options.max_bytes
+        held = self._file.size + self._backlog.size
+        if limit is None or held + size <= limit or self._file.size <= self._empty_size or not self._backlog.flush():
+            return False
+        try:
+            self._continue_in_new_file()
+        except OSError as error:
+            self._reports.add("rotation failed", f"{self._file.path} goes on beyond max_file_bytes={limit}: {error}")
+            return False
+        return True
+
+    def _continue_in_new_file(self) -> None:
+        file = EventFile(self._log_dir, None, self._options.suffix)
+        self._file.close()
+        self._file = file
+        self._empty_size = file.size
+        self._backlog.continue_in(file)
+        self.encoder = Encoder()
+
+    def table_rows(self, record_bytes: int) -> int | None:
+        """Return how many records of a size may be written at once, so that files end near their limit; None is any number."""
+        limit = self._options.max_bytes
+        return None if limit is None else max(1, limit // 8 // record_bytes)
+
+    def flush(self) -> bool:
+        """Write what is held; what the disk refuses stays for the next attempt. Tell whether nothing is left."""
+        self._seen = False
+        return self._backlog.flush()
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that could not be written yet."""
+        return self._backlog.size
+
+    def close(self) -> None:
+        """Flush and close the file; says how many records the disk refused until the end."""
+        self._backlog.close()
+        self._file.close()
+
+    def abandon(self) -> None:
+        """Let go of the file without writing."""
+        self._backlog.clear()
+        self._file.close()

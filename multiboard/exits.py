@@ -1,0 +1,106 @@
+"""What happens to open runs when the process ends or forks, by whichever way.
+
+- The program ends, with or without an exception: every run is closed while its writer thread still lives. A daemon thread inside
+  a framework would abort the process later.
+- SIGTERM and SIGHUP, where the program has no handler of its own: everything is written, then the signal takes its course.
+  (SIGINT is an exception in Python.)
+- fork: the child lets go of the files of its parent and takes no values for them.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+
+class OpenRun(Protocol):
+    """A run, as far as the end of the process is concerned."""
+
+    def close(self, *, success: bool) -> None:
+        """Write everything and close the files."""
+
+    def note_failure(self) -> None:
+        """Enqueue the end of the session; takes no lock."""
+
+    def abandon(self) -> None:
+        """Take no more values: the files belong to the parent process."""
+
+
+class OpenPipeline(Protocol):
+    """A pipeline, which may outlive its run for a moment."""
+
+    def close(self) -> None:
+        """Write everything and close the files."""
+
+    def stop_soon(self) -> None:
+        """Begin to do so; takes no lock."""
+
+    def join(self) -> None:
+        """Wait until that is done; takes no lock that a caller may hold."""
+
+    def abandon(self) -> None:
+        """Let go of the files without writing."""
+
+
+SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP)
+_runs: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
+_pipelines: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
+
+
+def watch_run(run: OpenRun) -> None:
+    """Take care of a run until it is forgotten; nothing that is done to it may mind a second time."""
+    _runs.add(run)
+
+
+def watch_pipeline(pipeline: OpenPipeline) -> None:
+    """Take care of a pipeline until it is forgotten; nothing that is done to it may mind a second time."""
+    _pipelines.add(pipeline)
+    if threading.current_thread() is threading.main_thread():  # only there can handlers be set
+        for number in SIGNALS:
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, _end_by_signal)
+
+
+def _end_by_signal(number: int, _frame: FrameType | None) -> None:
+    """Write everything, then end by the signal as if there were no handler."""
+    for run in list(_runs):
+        run.note_failure()
+    pipelines = list(_pipelines)
+    for pipeline in pipelines:
+        pipeline.stop_soon()
+    for pipeline in pipelines:
+        pipeline.join()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+@atexit.register
+def _close_all() -> None:
+    failed = getattr(sys, "last_value", None) is not None  # set by the interpreter for an exception that nobody caught
+    for run in list(_runs):
+        run.close(success=not failed)
+    for pipeline in list(_pipelines):
+        pipeline.close()
+
+
+def _abandon_all() -> None:
+    """Let go in a forked child; it dies of signals as it would without us, also while it computes in C."""
+    for run in list(_runs):
+        run.abandon()
+    for pipeline in list(_pipelines):
+        pipeline.abandon()
+    _pipelines.clear()
+    for number in SIGNALS:
+        if signal.getsignal(number) is _end_by_signal:
+            signal.signal(number, signal.SIG_DFL)
+
+
+os.register_at_fork(after_in_child=_abandon_all)

@@ -1,0 +1,152 @@
+"""What lies between the callers of one run and the writer: a queue of scalars, a queue of everything else, and what is refused.
+
+The caller appends and returns. Only what does not fit into the memory budget is looked at: it is dropped and counted, or, with
+`overflow="block"`, waited for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from multiboard.protocols import is_ready
+from multiboard.sizes import bytes_of, call_bytes
+from multiboard.values import Capture, Scalars
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from multiboard.budget import MemoryBudget
+    from multiboard.protocols import Logged, Sink
+    from multiboard.reports import Reports
+    from multiboard.values import Value
+
+_POLL: Final = 0.002
+"""Seconds between two looks at a full queue."""
+
+
+class QueueLane:
+    """The queues of one run.
+
+    Args:
+        sink: where the writer brings the values.
+        budget: the memory of the run and its children.
+        reports: receives what is dropped.
+        waits: whether a caller waits for memory instead; asked each time, so that nobody waits for a writer that has ended.
+
+    Attributes:
+        numbers: calls with scalars.
+        append: puts one there; allowed while there are fewer than `limit`.
+        limit: how many there may be.
+    """
+
+    def __init__(self, sink: Sink, budget: MemoryBudget, reports: Reports, waits: Callable[[], bool]) -> None:
+        self.sink = sink
+        self.numbers: deque[Logged] = deque()
+        self.append = self.numbers.append
+        self._values: deque[tuple[Value, int]] = deque()
+        self._budget, self._reports, self._waits = budget, reports, waits
+        self._call_bytes = call_bytes(1)
+        self.set_limit()
+
+    def set_limit(self) -> None:
+        """Fit the limit of the scalars to the memory that is free; the writer does so at each wake-up."""
+        if self.numbers:
+            tags = self.numbers[-1][0]
+            self._call_bytes = max(self._call_bytes, call_bytes(1 if isinstance(tags, str) else len(tags)))
+        self.limit = self._budget.scalar_calls(self._call_bytes)
+
+    def overflow(self, logged: Logged) -> None:
+        """Take scalars for which there is no room: wait for it, or drop them and count."""
+        while len(self.numbers) >= self.limit and self._waits():
+            time.sleep(_POLL)
+        if len(self.numbers) < self.limit:
+            self.numbers.append(logged)
+        else:
+            count = 1 if isinstance(logged[0], str) else len(logged[0])
+            self._reports.drop("scalar", count, logged[2], "memory is full of scalars that wait to be written")
+
+    def put_scalars(self, scalars: Scalars) -> None:
+        """Take scalars of any kind."""
+        if len(self.numbers) < self.limit:
+            self.numbers.append(scalars)
+        else:
+            self.overflow(scalars)
+
+    def put(self, value: Value, kind: str, tag: object, step: int) -> None:
+        """Take a value that comes again and again; when memory gets full, only some of each tag are kept.
+
+        Args:
+            value: no scalars.
+            kind: what it is counted as if it is dropped.
+            tag: or the tags of a capture, which is as many values.
+            step: of the value.
+        """
+        size = bytes_of(value)
+        if self._room(tag, size):
+            self._values.append((value, size))
+            return
+        reason = "memory is full of values that wait to be written"
+        if not self._budget.could_hold(size):
+            reason = f"a value of {size} bytes is larger than three quarters of memory_bytes={self._budget.limit}"
+        self._reports.drop(kind, len(tag) if isinstance(tag, tuple) else 1, step, reason)
+
+    def _room(self, tag: object, size: int) -> bool:
+        if not self._waits():
+            return self._budget.take(tag, size)
+        while not (fits := self._budget.take_if_free(size)) and self._budget.could_hold(size) and self._waits():
+            time.sleep(_POLL)
+        return fits
+
+    def put_once(self, value: Value) -> None:
+        """Take a value of which there is one in a run; it is never dropped."""
+        size = bytes_of(value)
+        self._budget.always_take(size)
+        self._values.append((value, size))
+
+    def end(self, value: Value) -> None:
+        """Take the last value from a signal handler, where no lock may be taken."""
+        self._values.append((value, 0))
+
+    # ------------------------------------------------------------------ for the writer
+
+    def taken_numbers(self, *, wait: bool) -> list[Logged]:
+        """Return the scalars that are there, up to the first one that is still being computed.
+
+        Args:
+            wait: also those that are still being computed.
+        """
+        logged = [self.numbers.popleft() for _ in range(len(self.numbers))]
+        if not wait:
+            for i, record in enumerate(logged):
+                if type(record) is Scalars and not all(map(is_ready, record.values)):
+                    self.numbers.extendleft(reversed(logged[i:]))
+                    return logged[:i]
+        return logged
+
+    def next_value(self, *, wait: bool) -> Value | None:
+        """Return the next of the other values, or None.
+
+        Args:
+            wait: also one that is still being computed.
+        """
+        if not self._values or not (wait or is_ready(_awaited(self._values[0][0]))):
+            return None
+        value, size = self._values.popleft()
+        self._budget.give_back(size)
+        return value
+
+    def values_waiting(self) -> int:
+        """Return how many of the other values there are."""
+        return len(self._values)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.numbers.clear()
+        self._values.clear()
+
+
+def _awaited(value: Value) -> object:
+    """Return the part of a value that is computed on a device."""
+    return value.batch if isinstance(value, Capture) else value

@@ -1,0 +1,114 @@
+"""Scalars: the calls of every training step, and so the one place that is written for speed.
+
+Once the first step is over, a call whose tags are known and whose values need no care is appended to a queue as it is; the writer
+thread does the rest. Whatever is unusual goes through the checks of `Intake`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from operator import countOf
+from time import time
+from typing import TYPE_CHECKING
+
+from multiboard.arrays import REFERENCES, stack_scalars, stack_unchecked, take_scalar
+from multiboard.errors import TagError, ValueKindError
+from multiboard.intake import STEP_END
+from multiboard.surface.base import Surface
+from multiboard.values import IMMEDIATE, Scalars
+
+if TYPE_CHECKING:
+    from multiboard.values import Foreign
+
+
+class ScalarsSurface(Surface):
+    """Methods of `Run` for scalars."""
+
+    def log(self, metrics: Mapping[str, Foreign], step: int, *, wall_time: float | None = None) -> None:
+        """Log several scalars of one step; they share an event.
+
+        Args:
+            metrics: by tag: Python or NumPy numbers, or 0-d tensors of PyTorch, JAX, TensorFlow or Keras. Tensors are read later
+                by the writer thread: this call never waits for a device. Written as float32.
+            step: number of optimizer steps taken before this one, 64-bit.
+            wall_time: when it was measured, seconds since the epoch; None is now.
+        """
+        now = time() if wall_time is None else self._intake.moment(wall_time)
+        try:
+            if (
+                type(metrics) is dict
+                and metrics
+                and self._known.issuperset(metrics)
+                and type(step) is int
+                and -1 < step < STEP_END
+                and (countOf(map(type, metrics.values()), float) == len(metrics) or self._immediate(metrics))
+            ):
+                record = (metrics.copy(), None, step, now)
+                if len(self._numbers) < self._lane.limit:
+                    self._append(record)
+                else:
+                    self._lane.overflow(record)
+                return
+        except TypeError:
+            pass  # a tag that cannot be hashed: the checks say it
+        self._log_with_care(metrics, step, now)
+
+    def scalar(self, tag: str, value: Foreign, step: int, *, wall_time: float | None = None) -> None:
+        """Log one scalar.
+
+        Args:
+            tag: e.g. 'train/loss'.
+            value: as in `log`.
+            step: as in `log`.
+            wall_time: as in `log`.
+        """
+        now = time() if wall_time is None else self._intake.moment(wall_time)
+        try:
+            if tag in self._known and type(value) in IMMEDIATE and type(step) is int and -1 < step < STEP_END:
+                if len(self._numbers) < self._lane.limit:
+                    self._append((tag, value, step, now))
+                else:
+                    self._lane.overflow((tag, value, step, now))
+                return
+            metrics = {tag: value}
+        except TypeError:  # a tag that cannot be hashed
+            self._intake.refuse(TagError(tag), step)
+            return
+        self._log_with_care(metrics, step, now)
+
+    def _immediate(self, metrics: dict[str, Foreign]) -> bool:
+        return IMMEDIATE.issuperset(map(type, metrics.values()))
+
+    def _log_with_care(self, metrics: Mapping[str, Foreign], step: object, now: float) -> None:
+        if type(step) is int and -1 < step < STEP_END and type(metrics) is dict and metrics and self._known.issuperset(metrics):
+            scalars = _references(metrics, step, now)
+            if scalars is not None:
+                self._lane.put_scalars(scalars)
+                return
+        self._intake.attempt(lambda: self._log_each(metrics, self._intake.step(step), now), step)
+
+    def _log_each(self, metrics: Mapping[str, Foreign], step: int, now: float) -> None:
+        if not isinstance(metrics, Mapping):
+            raise ValueKindError("", metrics, "run.log takes a mapping of tags to numbers, e.g. {'train/loss': loss}.")
+        taken: dict[str, Foreign] = {}
+        for tag, value in metrics.items():
+            self._intake.attempt(lambda: self._take(taken, tag, value), step)  # noqa: B023  # called at once
+        self._intake.accepted(step)
+        if taken:
+            self._lane.put_scalars(Scalars(tuple(taken), stack_scalars(taken.values()), step, now))
+        if not self._intake.in_first_step:
+            self._known.update(taken)
+
+    def _take(self, taken: dict[str, Foreign], tag: str, value: Foreign) -> None:
+        self._intake.claim(tag, "scalar")
+        taken[tag] = take_scalar(tag, value)
+
+
+def _references(metrics: dict[str, Foreign], step: int, now: float) -> Scalars | None:
+    """Return scalars of which at least one is still on a device, if they can be taken without a look at each; else None."""
+    values = tuple(metrics.values())
+    types = set(map(type, values))
+    if types <= REFERENCES:
+        return Scalars(tuple(metrics), values, step, now)
+    stacked = stack_unchecked(values, types)
+    return None if stacked is None else Scalars(tuple(metrics), stacked, step, now)
