@@ -13,7 +13,7 @@ import struct
 import tempfile
 from pathlib import Path
 
-from measure import Contender, options, race, table
+from measure import Contender, options, race
 
 N, TAGS = 1_000_000, 10
 NAMES = [
@@ -133,7 +133,6 @@ if __name__ == "__main__":
             writer = multiprocessing.get_context("spawn").Process(target=write, args=(log_dir, argument))
             writer.start()
             writer.join()
-            medians = race(f"reading, {form}", contenders(log_dir), arguments.rounds, arguments.out)
-            table(medians, {"wall s": ("wall_s", 1), "CPU s": ("cpu_s", 1), "MB": ("memory_mb", 1)}, "mb.read")
+            race(f"reading: {form}", contenders(log_dir), arguments)
     finally:
         shutil.rmtree(root)

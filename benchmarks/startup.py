@@ -1,32 +1,60 @@
-"""What a logger costs before the first number: import and first record on top of NumPy.
+"""What a logger costs before the first number: import, opening and first record, on top of what the program has loaded anyway.
 
 python benchmarks/startup.py [--rounds 5] [--out results.jsonl]
+
+'ready' is when the first call has returned; the other figures include writing that record and closing.
 """
 
-from measure import Contender, options, race, table
+from __future__ import annotations
 
-CONTENDERS = {
-    "multiboard, import alone": Contender("multiboard", "start()\nimport multiboard\nstop()"),
-    "multiboard": Contender(
-        "multiboard", "start()\nimport multiboard\nr = multiboard.Run(d)\nr.log({'x': 1.0}, 0)\nr.close()\nstop()"
-    ),
-    "tensorboardX": Contender(
-        "tensorboardX",
-        "start()\nfrom tensorboardX import SummaryWriter\nw = SummaryWriter(d)\nw.add_scalar('x', 1.0, 0)\nw.close()\nstop()",
-    ),
-    "torch.utils.tensorboard": Contender(
-        "torch",
-        "start()\nfrom torch.utils.tensorboard import SummaryWriter\nw = SummaryWriter(d)\n"
-        "w.add_scalar('x', 1.0, 0)\nw.close()\nstop()",
-    ),
-    "tf.summary": Contender(
-        "tensorflow",
-        "start()\nimport tensorflow as tf\nw = tf.summary.create_file_writer(d)\n"
-        "with w.as_default():\n    tf.summary.scalar('x', 1.0, 0)\nw.close()\nstop()",
-    ),
-}
+from contenders import DROP_IN, LOGGERS, OURS
+from measure import Contender, of_logger, options, race
+from targets import OVER_NUMPY
+
+CODE = """
+{loaded}
+import contenders
+start()
+logger = contenders.LOGGERS[{{name!r}}].open(d)
+logger.scalar("x", 1.0, 0)
+import clocks
+ready = clocks.lap()["wall_s"]
+logger.close()
+whole = clocks.total()
+clocks.report(ready_ms=ready * 1e3, wall_ms=whole["wall_s"] * 1e3, cpu_ms=whole["cpu_s"] * 1e3, memory_mb=whole["memory_mb"])
+"""
+IMPORT_ALONE = """
+import clocks
+start()
+import multiboard
+whole = clocks.total()
+clocks.report(
+    ready_ms=whole["wall_s"] * 1e3, wall_ms=whole["wall_s"] * 1e3, cpu_ms=whole["cpu_s"] * 1e3, memory_mb=whole["memory_mb"]
+)
+"""
+CHECK = """
+import readback
+clocks.report(verified=readback.check_scalars(contenders.LOGGERS[{name!r}].form, d, {{"x": numpy.ones(1)}}))
+"""
+OVER_TORCH = (OURS, DROP_IN, "torch.utils.tensorboard", "torch.utils.tensorboard + TensorFlow", "tensorboardX")
+OVER_JAX = (OURS, "clu SummaryWriter", "clu AsyncWriter")
+
+
+def contenders(names: tuple[str, ...], loaded: str = "") -> dict[str, Contender]:
+    """Return loggers that start in an interpreter that has NumPy and the given module loaded."""
+    code = CODE.format(loaded=f"import {loaded}" if loaded else "")
+    return {name: of_logger(name, code, CHECK, needs=(loaded,) if loaded else ()) for name in names}
+
+
+def main() -> None:
+    """Run the races."""
+    arguments = options(__doc__)
+    everybody = tuple(name for name, logger in LOGGERS.items() if logger.form != "png")
+    alone = {"multiboard, import alone": Contender("multiboard", IMPORT_ALONE)}
+    race(OVER_NUMPY, contenders(everybody) | alone, arguments)
+    race("start-up: over torch", contenders(OVER_TORCH, "torch"), arguments)
+    race("start-up: over jax", contenders(OVER_JAX, "jax"), arguments)
+
 
 if __name__ == "__main__":
-    arguments = options(__doc__)
-    medians = race("startup", CONTENDERS, arguments.rounds, arguments.out)
-    table(medians, {"wall ms": ("wall_s", 1e3), "CPU ms": ("cpu_s", 1e3), "MB": ("memory_mb", 1)}, "multiboard")
+    main()

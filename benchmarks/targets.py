@@ -1,0 +1,63 @@
+"""What multiboard must reach in the figures of the benchmarks, on the class of machine that docs/benchmarks.md names."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from contenders import OURS, PEERS_WITH_EVENT_FILES
+
+
+class Target(NamedTuple):
+    """A bound for one figure of multiboard.
+
+    Attributes:
+        topic: of the race.
+        figure: its name there.
+        at_most: an upper bound in the unit of the figure; None if there is only a ratio.
+        times_less: at least so many times less than each of `than`; None if there is only an upper bound.
+        than: names of peers.
+        contender: whose figure it is.
+    """
+
+    topic: str
+    figure: str
+    at_most: float | None = None
+    times_less: float | None = None
+    than: tuple[str, ...] = ()
+    contender: str = OURS
+
+
+SINGLE = "scalars: single calls"
+DICTS = "scalars: dicts of 10, built before"
+DICT_LITERAL = "scalars: dicts of 10, dict literal in the loop"
+IN_JAX = "device scalars: 10 per step in a jitted JAX loop"
+IN_TORCH = "device scalars: 10 per step in a PyTorch loop"
+PHOTOGRAPHS = "images: like photographs"
+NOISE = "images: noise"
+OVER_NUMPY = "start-up: over NumPy"
+
+_TORCH = ("torch.utils.tensorboard", "torch.utils.tensorboard + TensorFlow")
+_EVENT_FILES = tuple(PEERS_WITH_EVENT_FILES)
+
+TARGETS = (
+    Target(SINGLE, "caller_us", at_most=0.5),
+    Target(SINGLE, "caller_us", times_less=35, than=_TORCH),
+    Target(SINGLE, "total_cpu_us", at_most=1.0),
+    Target(SINGLE, "total_cpu_us", times_less=15, than=_EVENT_FILES),
+    Target(DICTS, "caller_us", at_most=0.15),
+    Target(DICTS, "total_cpu_us", at_most=1.0),
+    Target(DICTS, "total_cpu_us", times_less=15, than=_EVENT_FILES),
+    Target(DICTS, "bytes", at_most=32),
+    Target(IN_JAX, "block_us", at_most=3),
+    Target(IN_TORCH, "block_us", at_most=15),
+    Target(PHOTOGRAPHS, "caller_us", at_most=20),
+    Target(PHOTOGRAPHS, "total_cpu_ms", at_most=1.5),
+    Target(NOISE, "caller_us", at_most=20),
+    Target(NOISE, "total_cpu_ms", at_most=1.5),
+    Target(OVER_NUMPY, "wall_ms", at_most=25),
+    Target(OVER_NUMPY, "memory_mb", at_most=5),
+    Target("reading: multiboard, dicts of 10", "wall_s", at_most=0.4, contender="mb.read"),
+    Target("reading: multiboard, single scalars", "wall_s", at_most=0.4, contender="mb.read"),
+    Target("reading: form of tensorboardX and torch", "wall_s", at_most=1.2, contender="mb.read"),
+    Target("reading: form of tf.summary", "wall_s", at_most=1.2, contender="mb.read"),
+)
