@@ -9,7 +9,6 @@ The adapters are `multiboard.torch`, `multiboard.jax` and `multiboard.keras`; im
 
 from typing import TYPE_CHECKING, Any
 
-from multiboard.buckets import Statistics
 from multiboard.errors import (
     ArgumentError,
     ClosedRunError,
@@ -27,6 +26,7 @@ from multiboard.errors import (
 from multiboard.run import Run
 
 if TYPE_CHECKING:
+    from multiboard.buckets import Statistics
     from multiboard.clean_copy import repair
     from multiboard.global_summary_writer import GlobalSummaryWriter
     from multiboard.reader import Column, RunData, read
@@ -59,6 +59,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Statistics": "multiboard.buckets",
     "read": "multiboard.reader",
     "repair": "multiboard.clean_copy",
     "Column": "multiboard.reader",

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from multiboard import tags
-from multiboard.buckets import MOMENTS, SPECIALS, Statistics
 from multiboard.values import Histogram, Scalars
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from multiboard.buckets import Statistics
     from multiboard.values import Capture, MeasuredBatch
 
 
@@ -36,6 +36,8 @@ def scalar_tags(histogram_tags: tuple[str, ...]) -> list[str]:
 
 
 def _statistics(batch: MeasuredBatch) -> list[Statistics]:
+    from multiboard.buckets import MOMENTS, SPECIALS, Statistics
+
     counts = np.asarray(batch.counts, np.int64)
     specials = np.asarray(batch.specials, np.int64).reshape(-1, SPECIALS)
     moments = np.asarray(batch.moments, np.float64).reshape(-1, MOMENTS)

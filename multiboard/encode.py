@@ -10,9 +10,8 @@ import functools
 import struct
 from typing import TYPE_CHECKING, Any, Final
 
-from multiboard import media, wire
+from multiboard import wire
 from multiboard.arrays import fetch_array
-from multiboard.buckets import Statistics, measure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -147,11 +146,15 @@ class Encoder:
 
     def histogram(self, value: Histogram) -> bytes:
         """Encode the occupied buckets as rows left, right, count; float64 as soon as one count needs it."""
+        from multiboard.buckets import Statistics, measure
+
         statistics = value.values if isinstance(value.values, Statistics) else measure(fetch_array(value.values))
         return self._one(value, histogram_tensor(statistics.rows()), "histograms", wire.TENSOR)
 
     def image(self, value: Image) -> bytes:
         """Encode pictures as PNG behind their width and height."""
+        from multiboard import media
+
         pictures = media.to_nhwc(fetch_array(value.pixels), value.dataformats)
         size = (str(pictures.shape[2]).encode(), str(pictures.shape[1]).encode())
         return self._one(value, wire.strings(*size, *map(media.png, pictures), rank=1), "images", wire.BLOB_SEQUENCE)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from multiboard.backlog import Backlog
 from multiboard.encode import Encoder, session_start
@@ -13,13 +12,11 @@ from multiboard.records import OVERHEAD, frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from multiboard.reports import Reports
 
 
-@dataclass(frozen=True, slots=True)
-class FileOptions:
+class FileOptions(NamedTuple):
     """How the files of a run begin and end.
 
     Attributes:
@@ -52,7 +49,7 @@ class EventWriter:
         LogDirError: the directory cannot be written.
     """
 
-    def __init__(self, log_dir: Path, reports: Reports, options: FileOptions) -> None:
+    def __init__(self, log_dir: str, reports: Reports, options: FileOptions) -> None:
         self._log_dir, self._reports, self._options = log_dir, reports, options
         resumed = options.resume_step or None
         self._file = EventFile(log_dir, None if resumed else options.first_step, options.suffix)

@@ -3,6 +3,8 @@
 A record is never left half written in the middle of a file: a failed write is cut back to the last whole record, and the bytes
 stay in memory until there is space again. A file that is being written is locked (flock), so that a second writer of a directory
 can be told.
+
+Paths are strings: to import pathlib costs a training more than all of this file.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ import contextlib
 import fcntl
 import os
 import re
-import socket
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -34,7 +35,7 @@ def event_file_name(seconds: int, sequence: int) -> str:
     >>> event_file_name(1700000000, 3).startswith("events.out.tfevents.1700000000.000003.")
     True
     """
-    host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname()) or "localhost"
+    host = re.sub(r"[^A-Za-z0-9-]", "-", os.uname().nodename) or "localhost"
     return f"events.out.{_MARK}.{seconds:010d}.{sequence:06d}.{host}.{os.getpid()}"
 
 
@@ -43,9 +44,10 @@ def is_event_file(path: Path) -> bool:
     return _MARK in path.name and path.is_file()
 
 
-def event_files(directory: Path) -> list[Path]:
-    """Return the event files in a directory, in the order in which they are read: by name."""
-    return sorted(filter(is_event_file, directory.iterdir()))
+def event_file_names(directory: str) -> list[str]:
+    """Return the names of the event files in a directory, in the order in which they are read."""
+    with os.scandir(directory) as entries:
+        return sorted(entry.name for entry in entries if _MARK in entry.name and entry.is_file())
 
 
 class EventFile:
@@ -65,14 +67,14 @@ class EventFile:
         LogDirError: the directory or the file cannot be created.
     """
 
-    def __init__(self, log_dir: Path, first_step: int | None = 0, suffix: str = "") -> None:
+    def __init__(self, log_dir: str, first_step: int | None = 0, suffix: str = "") -> None:
         now = time.time()
         try:
-            log_dir.mkdir(parents=True, exist_ok=True)
-            earlier = event_files(log_dir)
+            os.makedirs(log_dir, exist_ok=True)
+            earlier = event_file_names(log_dir)
             if first_step is None and not earlier:
                 first_step = 0
-            self.path, self._descriptor = _create(log_dir, int(now), earlier[-1].name if earlier else "", suffix)
+            self.path, self._descriptor = _create(log_dir, int(now), earlier[-1] if earlier else "", suffix)
             self.size = 0
             self._torn = False
             with contextlib.suppress(OSError):  # a file system without locks
@@ -80,14 +82,14 @@ class EventFile:
             start = b"" if first_step is None else frame(session_start(now, first_step))
             self._begin(frame(file_version(now)) + start)
         except OSError as error:
-            raise LogDirError(os.fspath(log_dir), error.strerror or str(error)) from error
+            raise LogDirError(log_dir, error.strerror or str(error)) from error
 
     def _begin(self, first_records: bytes) -> None:
         try:
             self.append(first_records)
         except OSError:  # an empty file would be a run of nothing in the dashboard
             self.close()
-            self.path.unlink(missing_ok=True)
+            os.unlink(self.path)
             raise
 
     def append(self, framed: bytes) -> None:
@@ -119,15 +121,17 @@ class EventFile:
     def is_gone(self) -> bool:
         """Tell whether the file was deleted or replaced: what is written to it would be lost."""
         try:
-            return not os.path.samestat(self.path.stat(), os.fstat(self._descriptor))
+            return not os.path.samestat(os.stat(self.path), os.fstat(self._descriptor))
         except FileNotFoundError:
             return True
         except OSError:  # e.g. a file system that hangs or has lost its server: writing will tell
             return False
 
-    def others_being_written(self) -> Iterator[Path]:
+    def others_being_written(self) -> Iterator[str]:
         """Yield the other event files of the directory that somebody writes at the moment, here or in another process."""
-        for path in event_files(self.path.parent):
+        directory = os.path.dirname(self.path)
+        for name in event_file_names(directory):
+            path = os.path.join(directory, name)
             if path != self.path and _is_locked(path):
                 yield path
 
@@ -138,7 +142,7 @@ class EventFile:
             os.close(descriptor)
 
 
-def _create(log_dir: Path, seconds: int, newest: str, suffix: str) -> tuple[Path, int]:
+def _create(log_dir: str, seconds: int, newest: str, suffix: str) -> tuple[str, int]:
     """Create a file whose name sorts behind that of the newest one, also if the clock was set back."""
     if found := _SECONDS.match(newest):
         seconds = max(seconds, int(found[1]))
@@ -146,15 +150,16 @@ def _create(log_dir: Path, seconds: int, newest: str, suffix: str) -> tuple[Path
         seconds += 1
     for sequence in range(_SEQUENCES):
         name = f"{event_file_name(seconds, sequence)}{suffix}"
+        path = os.path.join(log_dir, name)
         if name > newest:
             try:
-                return log_dir / name, os.open(log_dir / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o666)
+                return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o666)
             except FileExistsError:
                 continue
     raise FileExistsError(f"no free event file name for second {seconds}")
 
 
-def _is_locked(path: Path) -> bool:
+def _is_locked(path: str) -> bool:
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY)
         try:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import struct
 from array import array
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import google_crc32c
 import numpy as np
@@ -58,8 +57,7 @@ def frame(payload: bytes) -> bytes:
     return b"".join((frame_header(len(payload)), payload, _CRC.pack(masked_crc(payload))))
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
+class Damage(NamedTuple):
     """A place where a file holds no readable record.
 
     Attributes:

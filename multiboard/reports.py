@@ -6,7 +6,6 @@ log instead.
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 import warnings
@@ -17,9 +16,9 @@ from multiboard.errors import MultiboardWarning
 from multiboard.tags import dropped
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Callable
 
-_logger = logging.getLogger("multiboard")
 _OURS: Final = {"multiboard", "multiboard_torch", "multiboard_jax", "multiboard_keras"}
 WRITER_THREAD: Final = "multiboard-writer"
 
@@ -106,13 +105,19 @@ class Reports:
             else:
                 warnings.warn(message, MultiboardWarning, stacklevel=_levels_to_the_user())
         except MultiboardWarning:  # a filter turns warnings into errors, but nothing of ours may end a training
-            _logger.warning(message)
+            _logger().warning(message)
 
     def _call(self, callback: Callable[..., None], *arguments: object) -> None:
         try:
             callback(*arguments)
-        except Exception:
-            _logger.exception("a callback raised for %s", arguments)
+        except Exception:  # noqa: BLE001  # it is the user's
+            _logger().exception("a callback raised for %s", arguments)
+
+
+def _logger() -> logging.Logger:
+    import logging  # when it is needed: its import costs as much as that of five files of this package
+
+    return logging.getLogger("multiboard")
 
 
 def _levels_to_the_user() -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import weakref
 from functools import partial
-from pathlib import Path
 from time import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Self
 from multiboard import exits
 from multiboard.budget import MEMORY_BYTES, MemoryBudget
 from multiboard.captures import scalar_tags
-from multiboard.direct import DirectPipeline
 from multiboard.errors import ArgumentError, ValueKindError
 from multiboard.intake import Intake
 from multiboard.kinds.checks import positive_integer
@@ -33,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
+    from multiboard.direct import DirectPipeline
     from multiboard.protocols import Lane, Sink
     from multiboard.values import Value
 
@@ -102,7 +101,7 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
         max_media_bytes: int | Mapping[str, int] | None = None,
         on_error: Callable[[str, str], None] | None = None,
         on_drop: Callable[[str, int, int], None] | None = None,
-        open_sink: Callable[[Path, Reports], Sink] | None = None,
+        open_sink: Callable[[str, Reports], Sink] | None = None,
     ) -> None:
         if overflow not in {"drop", "block"}:
             raise ArgumentError("overflow", overflow, "use 'drop' or 'block'")
@@ -114,17 +113,17 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
         self._open_sink = open_sink or partial(
             open_event_files, resume=resume, max_file_bytes=file_bytes, max_media_bytes=media_bytes
         )
-        sink = self._open_sink(Path(log_dir), reports)
-        pipeline = DirectPipeline(reports, budget) if durable else Pipeline(reports, budget, block=overflow == "block")
-        self._attach(Path(log_dir), pipeline, sink, reports)
+        sink = self._open_sink(os.fspath(log_dir), reports)
+        pipeline = _direct(reports, budget) if durable else Pipeline(reports, budget, block=overflow == "block")
+        self._attach(os.fspath(log_dir), pipeline, sink, reports)
         self._session = Session(self._lane.put_once, stated)
         self._finalizer = weakref.finalize(self, _let_go, pipeline, self._session)
         self._finalizer.atexit = False  # at the end of the process all pipelines are closed, and waited for
         if config is not None:
             self.hparams(config)
 
-    def _attach(self, log_dir: Path, pipeline: Pipeline | DirectPipeline, sink: Sink, reports: Reports) -> None:
-        self.log_dir = os.fspath(log_dir)
+    def _attach(self, log_dir: str, pipeline: Pipeline | DirectPipeline, sink: Sink, reports: Reports) -> None:
+        self.log_dir = log_dir
         self.start_step = sink.start_step
         self._pipeline, self._reports = pipeline, reports
         self._lane: Lane = pipeline.add_lane(sink)
@@ -228,7 +227,7 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
         """
         self._intake.check_open()
         child = object.__new__(Run)
-        path = Path(self.log_dir, name)
+        path = os.path.join(self.log_dir, name)
         child._open_sink = self._open_sink
         child._attach(path, self._pipeline, self._open_sink(path, self._reports), self._reports)
         child._session = self._session.child(child._lane.put_once)
@@ -329,6 +328,12 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
             self._reports.add("summary", f"run {self.log_dir!r} closed; counted while it ran: {self._reports.summary()}.")
 
 
+def _direct(reports: Reports, budget: MemoryBudget) -> DirectPipeline:
+    from multiboard.direct import DirectPipeline
+
+    return DirectPipeline(reports, budget)
+
+
 def _let_go(pipeline: Pipeline | DirectPipeline, session: Session) -> None:
     """Write what a forgotten run has logged; its session has no end."""
     session.start()
@@ -340,7 +345,7 @@ def _closed(log_dir: str) -> Run:
     reports = Reports()
     run = object.__new__(Run)
     run._open_sink = Nowhere
-    run._attach(Path(log_dir), DirectPipeline(reports, MemoryBudget()), Nowhere(Path(log_dir), reports), reports)
+    run._attach(log_dir, _direct(reports, MemoryBudget()), Nowhere(log_dir, reports), reports)
     run._session = Session(run._lane.put_once, None)
     run.abandon()
     return run

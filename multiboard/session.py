@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from time import time
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from multiboard import facts, tags
 from multiboard.errors import ArgumentError, ValueKindError
-from multiboard.kinds import hparams
+from multiboard.tags import FACTS
 from multiboard.values import HParams, SessionEnd, Summary
 
 if TYPE_CHECKING:
@@ -33,15 +31,16 @@ def check_facts(option: object) -> StatedFacts:
         ArgumentError: it is neither a bool nor a mapping.
     """
     if isinstance(option, Mapping):
-        stated = hparams.leaves(option, tags.FACTS)
+        from multiboard.kinds import hparams
+
+        stated = hparams.leaves(option, FACTS)
         return {name: None if value is None else hparams.plain(value) for name, value in stated}
     if isinstance(option, bool):
         return {} if option else None
     raise ArgumentError("facts", option, "pass True, False, or facts of your own, e.g. {'dataset': 'cifar10'}")
 
 
-@dataclass(frozen=True, slots=True)
-class SessionStart:
+class SessionStart(NamedTuple):
     """The start of a session, whose facts are still to be gathered.
 
     Attributes:
@@ -50,7 +49,6 @@ class SessionStart:
         experiment: what the run states of its hyper-parameters and metrics.
     """
 
-    kind: ClassVar[str] = "hparams"
     hparams: Mapping[str, HParam]
     facts: StatedFacts
     experiment: Experiment | None
@@ -66,9 +64,11 @@ class SessionStart:
     def _gather(self) -> dict[str, HParam]:
         if self.facts is None:
             return {}
+        from multiboard import facts
+
         found: dict[str, HParam | None] = {**facts.gather()}
         if "seed" in self.hparams:
-            found.setdefault(f"{tags.FACTS}seed", self.hparams["seed"])
+            found.setdefault(f"{FACTS}seed", self.hparams["seed"])
         found |= self.facts
         return {name: value for name, value in found.items() if value is not None}
 
@@ -107,6 +107,8 @@ class Session:
             ValueKindError: they are no mapping, or the run has hyper-parameters.
             ArgumentError: see `hparams.take_experiment`.
         """
+        from multiboard.kinds import hparams
+
         taken = hparams.take(config)
         experiment = hparams.take_experiment(taken, domains, metrics)
         if self._has_start:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, cast
@@ -18,7 +19,6 @@ from multiboard.values import PLAIN, Capture, Histogram, HParams, Image, Raw, Sc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from multiboard.protocols import Logged
     from multiboard.reports import Reports
@@ -53,13 +53,13 @@ class EventSink:
 
     def __init__(
         self,
-        log_dir: Path,
+        log_dir: str | os.PathLike[str],
         reports: Reports,
         options: FileOptions = FileOptions(),  # noqa: B008  # frozen
         max_media_bytes: Mapping[str, int] | None = None,
     ) -> None:
         self.start_step = options.resume_step or 0
-        self._writer = EventWriter(log_dir, reports, options)
+        self._writer = EventWriter(os.fspath(log_dir), reports, options)
         self._media = MediaBudget(max_media_bytes or {}, reports)
         self._reports = reports
         self._nonfinite: Counter[str] = Counter()
@@ -179,7 +179,7 @@ class EventSink:
 
 
 def open_sink(
-    log_dir: Path,
+    log_dir: str | os.PathLike[str],
     reports: Reports,
     *,
     resume: bool = False,
@@ -198,7 +198,7 @@ def open_sink(
         max_file_bytes: bytes from which on a new file is begun.
         max_media_bytes: bytes by kind that are written at most.
     """
-    known = str(log_dir.absolute())
+    known = os.path.abspath(log_dir)
     resume_step = _next_step(log_dir) if resume else None
     options = FileOptions(None if known in _written else 0, resume_step, max_file_bytes)
     sink = EventSink(log_dir, reports, options, max_media_bytes)
@@ -209,10 +209,12 @@ def open_sink(
 _written: Final[set[str]] = set()
 
 
-def _next_step(log_dir: Path) -> int:
+def _next_step(log_dir: str | os.PathLike[str]) -> int:
+    from pathlib import Path
+
     from multiboard.last_step import last_step
 
-    last = last_step(log_dir)
+    last = last_step(Path(log_dir))
     return 0 if last is None else last + 1
 
 
@@ -221,7 +223,7 @@ class Nowhere:
 
     start_step = 0
 
-    def __init__(self, log_dir: Path, reports: Reports) -> None:
+    def __init__(self, log_dir: str | os.PathLike[str], reports: Reports) -> None:
         pass
 
     def accept(self, value: Value) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from multiboard.values import Capture
@@ -35,8 +34,8 @@ def _field_bytes(field: Any) -> int:
         return len(field)
     if isinstance(field, (tuple, list)):
         return sum(map(_field_bytes, field))
-    if is_dataclass(field):
-        return sum(_field_bytes(getattr(field, each.name)) for each in fields(field))
+    if hasattr(field, "__dataclass_fields__"):
+        return sum(_field_bytes(getattr(field, name)) for name in field.__dataclass_fields__)
     size = getattr(field, "nbytes", None)
     return size if isinstance(size, int) else _tensor_bytes(field)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import wave
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -41,7 +41,6 @@ class Audio:
         report: receives cause and message of what was clipped.
     """
 
-    kind: ClassVar[str] = "audio"
     tag: str
     samples: Foreign
     axes: str

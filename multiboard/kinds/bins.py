@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,7 +29,6 @@ class Bins:
         report: receives cause and message of what is left out.
     """
 
-    kind: ClassVar[str] = "histogram"
     tag: str
     parts: tuple[Foreign, Foreign, Foreign]
     step: int

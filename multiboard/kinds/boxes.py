@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -34,7 +34,6 @@ class BoxedImage:
         labels: one text per box, or none.
     """
 
-    kind: ClassVar[str] = "image"
     image: Image
     boxes: Foreign
     labels: tuple[str, ...]

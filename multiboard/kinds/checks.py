@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import operator
 from typing import TYPE_CHECKING
 
@@ -57,5 +56,7 @@ def same_shape(tag: str, name: str, shape: tuple[int, ...], expected: tuple[int,
 
 def need_pillow(method: str) -> None:
     """Raise MissingFrameworkError if Pillow is not installed."""
+    import importlib.util
+
     if importlib.util.find_spec("PIL") is None:
         raise MissingFrameworkError(method, "Pillow", "media")

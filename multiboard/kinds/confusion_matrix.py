@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -40,7 +40,6 @@ class ConfusionMatrix:
         report: receives cause and message of what is left out.
     """
 
-    kind: ClassVar[str] = "image"
     tag: str
     labels: Foreign
     predictions: Foreign

@@ -11,7 +11,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import numpy as np
@@ -48,7 +48,6 @@ class Embedding:
         report: receives cause and message of what the Projector cannot draw.
     """
 
-    kind: ClassVar[str] = "embedding"
     tag: str
     directory: Path
     vectors: Foreign

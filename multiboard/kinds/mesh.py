@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -36,7 +36,6 @@ class Mesh:
         config: JSON for the 3-D view (three.js).
     """
 
-    kind: ClassVar[str] = "mesh"
     tag: str
     parts: Mapping[str, Foreign]
     config: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -35,7 +35,6 @@ class PRCurve:
         report: receives cause and message of what is left out.
     """
 
-    kind: ClassVar[str] = "pr_curve"
     tag: str
     labels: Foreign
     predictions: Foreign
@@ -57,7 +56,6 @@ class PRCurve:
 class RawPRCurve:
     """The finished rows of a curve, `[n]` each."""
 
-    kind: ClassVar[str] = "pr_curve"
     tag: str
     rows: tuple[Foreign, ...]
     step: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -38,7 +38,6 @@ class ROCCurve:
         report: receives cause and message of what is left out.
     """
 
-    kind: ClassVar[str] = "image"
     tag: str
     labels: Foreign
     predictions: Foreign

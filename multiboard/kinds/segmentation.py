@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,7 +33,6 @@ class Segmentation:
         palette: RGB by label, uint8 `[P, 3]`; more labels begin again.
     """
 
-    kind: ClassVar[str] = "image"
     image: Image
     mask: Foreign
     alpha: float

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -31,7 +31,6 @@ DTYPES: Final = {
 class Tensor:
     """One tensor of numbers of any shape."""
 
-    kind: ClassVar[str] = "tensor"
     tag: str
     values: Foreign
     step: int

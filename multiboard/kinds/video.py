@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -35,7 +35,6 @@ class Video:
         fps: frames per second.
     """
 
-    kind: ClassVar[str] = "video"
     tag: str
     frames: Foreign
     dataformats: str

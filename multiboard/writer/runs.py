@@ -136,7 +136,7 @@ def open_run(
     Raises:
         LogDirError: the directory cannot be written.
     """
-    sink: Callable[[Path, Reports], Sink] = Nowhere
+    sink: Callable[[str, Reports], Sink] = Nowhere
     if write_to_disk:
         sink = partial(EventSink, options=FileOptions(first_step, suffix=suffix))
     return Run(log_dir, facts=facts, open_sink=sink)
