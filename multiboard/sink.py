@@ -15,6 +15,7 @@ from multiboard.encode import Encoder, float32
 from multiboard.event_writer import EventWriter, FileOptions
 from multiboard.media_budget import MediaBudget
 from multiboard.scalar_events import SMALLEST_TABLE, as_scalars, batches, fill_table, tags_of
+from multiboard.session_guard import SessionGuard
 from multiboard.values import PLAIN, Capture, Histogram, HParams, Image, Raw, Scalars, SessionEnd, Summary, Text
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class EventSink:
     ) -> None:
         self.start_step = options.resume_step or 0
         self._writer = EventWriter(os.fspath(log_dir), reports, options)
+        self._session = SessionGuard(os.fspath(log_dir), reports)
         self._media = MediaBudget(max_media_bytes or {}, reports)
         self._reports = reports
         self._nonfinite: Counter[str] = Counter()
@@ -85,7 +87,7 @@ class EventSink:
                 self.accept(value_of_kind)
 
     def _accept_encoded(self, value: Value, encode: Callable[..., bytes]) -> None:
-        if not self._media.keeps(value):
+        if not self._session.admits(value) or not self._media.keeps(value):
             return
         self._writer.begin(getattr(value, "step", None))
         self._media.count(value, self._writer.add(lambda encoder: encode(encoder, value)))
@@ -97,6 +99,7 @@ class EventSink:
         finite = math.isfinite(sum(numbers))  # False is only a suspicion: finite numbers may have an infinite sum
         value = value._replace(values=numbers) if finite else self._with_nonfinite_counts(value, numbers)
         if value.tags:
+            self._session.saw(value.step)
             self._writer.begin(value.step)
             self._writer.add(lambda encoder: encoder.scalars(value))
 
@@ -124,6 +127,7 @@ class EventSink:
             if framed is None:
                 break
             if not self._writer.make_room(len(framed)):  # a new file describes its tags first
+                self._session.saw(part[-1][2])
                 self._writer.add_framed(framed, len(part))
                 first += len(part)
         return records[first:]

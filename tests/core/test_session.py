@@ -180,3 +180,23 @@ def test_what_is_stated_is_written_once_and_what_is_not_stated_is_not(log_dir):
     mb.Run(log_dir / "inferred", config=CONFIG).close()
     assert tags_in_order(log_dir / "stated") == [START, EXPERIMENT, END]
     assert tags_in_order(log_dir / "inferred") == [START, END]
+
+
+@pytest.mark.parametrize("count", [1, 100])
+def test_facts_alone_stay_out_of_a_run_whose_steps_would_break_the_tab(log_dir, count):
+    with mb.Run(log_dir) as run:
+        for step in range(count):
+            run.log({"x": 1.0}, 2**31 + step)
+    data = mb.read(log_dir)["."]
+    assert (data.facts, data.status) == ({}, "")
+    assert len(data.scalars["x"]) == count
+
+
+def test_hyper_parameters_beside_such_steps_are_written_and_said(log_dir):
+    with (
+        pytest.warns(mb.MultiboardWarning, match="HParams tab of TensorBoard will fail"),
+        mb.Run(log_dir, config={"a": 1}) as run,
+    ):
+        for step in range(3):
+            run.log({"x": 1.0}, 2**40 + step)
+    assert mb.read(log_dir)["."].hparams == {"a": 1.0}
