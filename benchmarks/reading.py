@@ -78,16 +78,20 @@ _CHECK = f"\nassert count == {N}, count\nstop()"
 CODE = {
     "mb.read": (
         "multiboard",
-        "import multiboard, multiboard.reader\nstart()\nrun = multiboard.read({path!r})['.']\nassert not run.damage\n"
-        "count = sum(len(column.value) for column in run.scalars.values())",
+        (
+            "import multiboard, multiboard.reader\nstart()\nrun = multiboard.read({path!r})['.']\nassert not run.damage\n"
+            "count = sum(len(column.value) for column in run.scalars.values())"
+        ),
     ),
     "EventAccumulator": (
         "tensorboard",
-        "from tensorboard.backend.event_processing.event_accumulator import EventAccumulator\nstart()\n"
-        "reader = EventAccumulator({path!r}, size_guidance=dict(scalars=0, tensors=0)).Reload()\n"
-        "scalars = [reader.Scalars(tag) for tag in reader.Tags()['scalars']]\n"
-        "tensors = [[(t.wall_time, t.step, t.tensor_proto) for t in reader.Tensors(tag)] for tag in reader.Tags()['tensors']]\n"
-        "count = sum(map(len, scalars + tensors))",
+        (
+            "from tensorboard.backend.event_processing.event_accumulator import EventAccumulator\nstart()\n"
+            "reader = EventAccumulator({path!r}, size_guidance=dict(scalars=0, tensors=0)).Reload()\n"
+            "scalars = [reader.Scalars(tag) for tag in reader.Tags()['scalars']]\n"
+            "tensors = [[(t.wall_time, t.step, t.tensor_proto) for t in reader.Tensors(tag)] for tag in reader.Tags()['tensors']]\n"
+            "count = sum(map(len, scalars + tensors))"
+        ),
     ),
     "tbparse": (
         "tbparse",
@@ -95,15 +99,19 @@ CODE = {
     ),
     "tf summary_iterator": (
         "tensorflow",
-        "import glob\nfrom tensorflow.python.summary.summary_iterator import summary_iterator\nstart()\ncount = 0\n"
-        "for event in summary_iterator(glob.glob({path!r} + '/*')[0]):\n    count += len(event.summary.value)",
+        (
+            "import glob\nfrom tensorflow.python.summary.summary_iterator import summary_iterator\nstart()\ncount = 0\n"
+            "for event in summary_iterator(glob.glob({path!r} + '/*')[0]):\n    count += len(event.summary.value)"
+        ),
     ),
     "floor: a checksum per record": (
         "google_crc32c",
-        "import glob, google_crc32c, struct\nstart()\ndata = open(glob.glob({path!r} + '/*')[0], 'rb').read()\n"
-        "offset, size, value, unpack, count = 0, len(data), google_crc32c.value, struct.Struct('<Q').unpack_from, {values}\n"
-        "while offset < size:\n    end = offset + 12 + unpack(data, offset)[0]\n"
-        "    value(data[offset : offset + 8])\n    value(data[offset + 12 : end])\n    offset = end + 4",
+        (
+            "import glob, google_crc32c, struct\nstart()\ndata = open(glob.glob({path!r} + '/*')[0], 'rb').read()\n"
+            "offset, size, value, unpack, count = 0, len(data), google_crc32c.value, struct.Struct('<Q').unpack_from, {values}\n"
+            "while offset < size:\n    end = offset + 12 + unpack(data, offset)[0]\n"
+            "    value(data[offset : offset + 8])\n    value(data[offset + 12 : end])\n    offset = end + 4"
+        ),
     ),
 }
 """By name: the package, and the code up to the check. summary_iterator returns events whose tensors are not decoded."""
