@@ -74,52 +74,60 @@ FILES = {
     "form of tf.summary": (write_foreign, True),
 }
 
-_CHECK = f"\nassert count == {N}, count\nstop()"
+_CHECK = f"""
+assert count == {N}, count
+stop()
+"""
+_MULTIBOARD = """
+import multiboard, multiboard.reader
+start()
+run = multiboard.read(log_dir)["."]
+assert not run.damage
+count = sum(len(column.value) for column in run.scalars.values())
+"""
+_EVENT_ACCUMULATOR = """
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+start()
+reader = EventAccumulator(log_dir, size_guidance=dict(scalars=0, tensors=0)).Reload()
+scalars = [reader.Scalars(tag) for tag in reader.Tags()["scalars"]]
+tensors = [reader.Tensors(tag) for tag in reader.Tags()["tensors"]]
+count = sum(map(len, scalars + tensors))
+"""
+_TBPARSE = """
+from tbparse import SummaryReader
+start()
+count = len(SummaryReader(log_dir, extra_columns={"wall_time"}).scalars)
+"""
+_SUMMARY_ITERATOR = """
+import glob
+from tensorflow.python.summary.summary_iterator import summary_iterator
+start()
+count = sum(len(event.summary.value) for event in summary_iterator(glob.glob(log_dir + "/*")[0]))
+"""
+_FLOOR = f"""
+import glob, google_crc32c, struct
+start()
+data = open(glob.glob(log_dir + "/*")[0], "rb").read()
+offset, size, value, unpack, count = 0, len(data), google_crc32c.value, struct.Struct("<Q").unpack_from, {N}
+while offset < size:
+    end = offset + 12 + unpack(data, offset)[0]
+    value(data[offset : offset + 8])
+    value(data[offset + 12 : end])
+    offset = end + 4
+"""
 CODE = {
-    "mb.read": (
-        "multiboard",
-        (
-            "import multiboard, multiboard.reader\nstart()\nrun = multiboard.read({path!r})['.']\nassert not run.damage\n"
-            "count = sum(len(column.value) for column in run.scalars.values())"
-        ),
-    ),
-    "EventAccumulator": (
-        "tensorboard",
-        (
-            "from tensorboard.backend.event_processing.event_accumulator import EventAccumulator\nstart()\n"
-            "reader = EventAccumulator({path!r}, size_guidance=dict(scalars=0, tensors=0)).Reload()\n"
-            "scalars = [reader.Scalars(tag) for tag in reader.Tags()['scalars']]\n"
-            "tensors = [[(t.wall_time, t.step, t.tensor_proto) for t in reader.Tensors(tag)] for tag in reader.Tags()['tensors']]\n"
-            "count = sum(map(len, scalars + tensors))"
-        ),
-    ),
-    "tbparse": (
-        "tbparse",
-        "from tbparse import SummaryReader\nstart()\ncount = len(SummaryReader({path!r}, extra_columns={{'wall_time'}}).scalars)",
-    ),
-    "tf summary_iterator": (
-        "tensorflow",
-        (
-            "import glob\nfrom tensorflow.python.summary.summary_iterator import summary_iterator\nstart()\ncount = 0\n"
-            "for event in summary_iterator(glob.glob({path!r} + '/*')[0]):\n    count += len(event.summary.value)"
-        ),
-    ),
-    "floor: a checksum per record": (
-        "google_crc32c",
-        (
-            "import glob, google_crc32c, struct\nstart()\ndata = open(glob.glob({path!r} + '/*')[0], 'rb').read()\n"
-            "offset, size, value, unpack, count = 0, len(data), google_crc32c.value, struct.Struct('<Q').unpack_from, {values}\n"
-            "while offset < size:\n    end = offset + 12 + unpack(data, offset)[0]\n"
-            "    value(data[offset : offset + 8])\n    value(data[offset + 12 : end])\n    offset = end + 4"
-        ),
-    ),
+    "mb.read": ("multiboard", _MULTIBOARD),
+    "EventAccumulator": ("tensorboard", _EVENT_ACCUMULATOR),
+    "tbparse": ("tbparse", _TBPARSE),
+    "tf summary_iterator": ("tensorflow", _SUMMARY_ITERATOR),
+    "floor: checksums, record by record": ("google_crc32c", _FLOOR),
 }
-"""By name: the package, and the code up to the check. summary_iterator returns events whose tensors are not decoded."""
+"""Package and code by name. EventAccumulator and summary_iterator leave tensors undecoded; the floor decodes nothing."""
 
 
 def contenders(log_dir: Path) -> dict[str, Contender]:
     """Return all readers of one directory."""
-    return {name: Contender(package, code.format(path=str(log_dir), values=N) + _CHECK) for name, (package, code) in CODE.items()}
+    return {name: Contender(package, f"log_dir = {str(log_dir)!r}{code}{_CHECK}") for name, (package, code) in CODE.items()}
 
 
 if __name__ == "__main__":
