@@ -159,8 +159,11 @@ class _Table:
             at: offsets of at most `size` records.
             damage: receives one entry per wrong checksum.
         """
-        step, regular = padded_varints(Rows(self._data, at).take(_HEADER + self._layout.step, "<u8"), self._layout.width)
-        other, at, step = at[~regular], at[regular], step[regular]
+        step_word = Rows(self._data, at).take(_HEADER + self._layout.step, "<u8")
+        step, regular = padded_varints(step_word, self._layout.width)
+        other = at[:0]
+        if not regular.all():
+            other, at, step, step_word = at[~regular], at[regular], step[regular], step_word[regular]
         if not len(at):
             return _Read([], other, at)
         rows = Rows(self._data, at)
@@ -171,11 +174,13 @@ class _Table:
         series = [self._series(words[:, i], int(at[i])) for i in first]
         elsewhere = np.array([*(one is None for one in series), True])[group]
         taken = np.array([*map(bool, series), False])[group]
-        taken[taken] = (words[:, taken] == words[:, first][:, group[taken]]).all(axis=0)
+        taken &= np.logical_and.reduce([word == word[first][group] for word in words])
         fixed = np.array([*(crc32c(self._joined(words[:, i])) for i in first), 0], np.uint32)
-        intact = self._intact(rows, at, fixed[group])
+        time = rows.take(_HEADER + self._layout.time, "<f8")
+        numbers = [rows.take(_HEADER + place.offset, place.format) for place in self._layout.places]
+        intact = self._intact(rows, at, fixed[group], [time, step_word, *numbers])
         damage.extend(payload_damage(self._data, offset) for offset in at[taken & ~intact].tolist())
-        points = self._points(rows, at, step, np.where(taken & intact, group, -1), series)
+        points = _points(at, step, time, numbers, np.where(taken & intact, group, -1), series)
         return _Read(points, np.concatenate([other, at[elsewhere]]), at[~(taken | elsewhere)])
 
     def _words(self, rows: Rows) -> npt.NDArray[np.uint64]:
@@ -211,10 +216,16 @@ class _Table:
             self._known[key] = () if not found else found[1] if found[0] == self._layout else None
         return self._known[key]
 
-    def _intact(self, rows: Rows, at: npt.NDArray[np.int64], fixed: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
-        """Tell which records have the right checksum, given that of their fixed bytes."""
+    def _intact(
+        self, rows: Rows, at: npt.NDArray[np.int64], fixed: npt.NDArray[np.uint32], changing: list[npt.NDArray[Any]]
+    ) -> npt.NDArray[np.bool_]:
+        """Tell which records have the right checksum, given that of their fixed bytes, and the bytes that change."""
         if sum(size for _, size in self._changing) <= _LOOKUPS:
-            computed = fixed ^ contributions(self._changing_bytes(rows), len(at))
+            pieces = [
+                (words.view(np.uint8).reshape(len(at), -1)[:, :size], self._length - offset - size)
+                for words, (offset, size) in zip(changing, self._changing, strict=True)
+            ]
+            computed = fixed ^ contributions(pieces, len(at))
         else:
             begins = (at + _HEADER).tolist()
             checksums = (crc32c(self._data[begin : begin + self._length]) for begin in begins)
@@ -222,34 +233,29 @@ class _Table:
         intact: npt.NDArray[np.bool_] = mask_crcs(computed) == rows.take(_HEADER + self._length, "<u4")
         return intact
 
-    def _changing_bytes(self, rows: Rows) -> Iterator[tuple[npt.NDArray[np.uint8], int]]:
-        for offset, size in self._changing:
-            word = rows.take(_HEADER + offset, "<u4" if size == 4 else "<u8")  # noqa: PLR2004
-            yield word.view(np.uint8).reshape(len(rows), -1)[:, :size], self._length - offset - size
 
-    def _points(
-        self,
-        rows: Rows,
-        at: npt.NDArray[np.int64],
-        step: npt.NDArray[np.int64],
-        group: npt.NDArray[np.intp],
-        series: list[tuple[Series, ...] | None],
-    ) -> list[Points]:
-        """Return the columns of each group; group -1 is left out."""
-        order = np.argsort(group.astype(np.int16 if len(series) < 1 << 15 else np.int64), kind="stable")
-        ends = np.searchsorted(group[order], np.arange(len(series)), side="right").tolist()
-        begins = [int(np.count_nonzero(group < 0)), *ends[:-1]]
-        record, step = at[order], step[order]
-        time = rows.take(_HEADER + self._layout.time, "<f8")[order]
-        points = []
-        for column, place in enumerate(self._layout.places):
-            value = rows.take(_HEADER + place.offset, place.format)[order]
-            points += [
-                Points(one[column], record[b:e], step[b:e], time[b:e], value[b:e])
-                for one, b, e in zip(series, begins, ends, strict=True)
-                if one and e > b
-            ]
-        return points
+def _points(
+    at: npt.NDArray[np.int64],
+    step: npt.NDArray[np.int64],
+    time: npt.NDArray[np.float64],
+    numbers: list[npt.NDArray[Any]],
+    group: npt.NDArray[np.intp],
+    series: list[tuple[Series, ...] | None],
+) -> list[Points]:
+    """Return the columns of each group of events; group -1 is left out."""
+    order = np.argsort(group.astype(np.int16 if len(series) < 1 << 15 else np.int64), kind="stable")
+    ends = np.searchsorted(group[order], np.arange(len(series)), side="right").tolist()
+    begins = [int(np.count_nonzero(group < 0)), *ends[:-1]]
+    record, step, time = at[order], step[order], time[order]
+    points = []
+    for column, number in enumerate(numbers):
+        value = number[order]
+        points += [
+            Points(one[column], record[b:e], step[b:e], time[b:e], value[b:e])
+            for one, b, e in zip(series, begins, ends, strict=True)
+            if one and e > b
+        ]
+    return points
 
 
 _LOOKUPS: Final = 64
