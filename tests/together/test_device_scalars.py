@@ -240,7 +240,7 @@ def test_an_array_for_a_number_is_refused_later_as_in_the_first_step(written, sh
         run.log({"x": torch.ones(shape), "y": torch.ones(())}, 5)
         run.log({"x": torch.ones(shape), "y": torch.ones(shape)}, 6)
 
-    with pytest.warns(mb.MultiboardWarning, match="'[xy]' got a value of shape"):
+    with pytest.warns(mb.MultiboardWarning, match="'[xy]' got a value of shape|counted while"):
         data = written(actions)
     assert data.scalars["x"].step.tolist() == list(range(5))
     assert data.scalars["y"].step.tolist() == list(range(6))

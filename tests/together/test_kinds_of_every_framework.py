@@ -146,7 +146,7 @@ def test_tensorflow_reads_a_raw_tensor(tmp_path, dtype):
     from tensorflow.core.util import event_pb2
 
     values = (VALUES * 7).astype(dtype)
-    with mb.Run(tmp_path) as run:
+    with mb.Run(tmp_path, facts=False) as run:
         run.tensor("x", values, 0)
     (file,) = tmp_path.iterdir()
     events = [event_pb2.Event.FromString(record.numpy()) for record in tf.data.TFRecordDataset(str(file))]

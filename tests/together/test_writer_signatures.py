@@ -114,6 +114,7 @@ def public(instance):
     return {name for name in dir(instance) if not name.startswith("_")}
 
 
+@pytest.mark.filterwarnings("ignore:os.fork")  # tensorboardX's global writer forks, of which JAX warns if it is loaded
 @pytest.mark.parametrize("peer", ["torch", "tensorboardX", "tensorboardX global"])
 def test_every_attribute_exists(peer, tmp_path):
     theirs, ours = (cls(str(tmp_path / str(i))) for i, cls in enumerate(peers()[peer]))
