@@ -40,7 +40,7 @@ _value, _step, _time = map(itemgetter, range(1, 4))
 
 def tags_of(key: Key) -> tuple[str, ...]:
     """Return the tags of a key."""
-    return (key,) if type(key) is str else key  # type: ignore[return-value]
+    return key if isinstance(key, tuple) else (key,)
 
 
 def batches(logged: Iterable[Logged]) -> Iterator[tuple[Key, list[Logged]]]:
@@ -107,9 +107,9 @@ def fill_table(template: ScalarsTemplate, records: Sequence[Logged]) -> bytes | 
 
 
 def _numbers(records: Sequence[Logged]) -> Iterator[float]:
-    if type(records[0][0]) is str:
-        return map(_value, records)
-    return chain.from_iterable([record[0].values() for record in records])  # type: ignore[union-attr]
+    if type(records[0][0]) is dict:
+        return chain.from_iterable([record[0].values() for record in records])  # type: ignore[union-attr]
+    return map(_value, records)
 
 
 def _bytes(numbers: npt.NDArray[np.floating], size: int) -> npt.NDArray[np.uint8]:

@@ -34,24 +34,20 @@ class ScalarsSurface(Surface):
             wall_time: when it was measured, seconds since the epoch; None is now.
         """
         now = time() if wall_time is None else self._intake.moment(wall_time)
-        try:
-            if (
-                type(metrics) is dict
-                and metrics
-                and self._known.issuperset(metrics)
-                and type(step) is int
-                and -1 < step < STEP_END
-                and (countOf(map(type, metrics.values()), float) == len(metrics) or self._immediate(metrics))
-            ):
-                record = (metrics.copy(), None, step, now)
-                if len(self._numbers) < self._lane.limit:
-                    self._append(record)
-                else:
-                    self._lane.overflow(record)
-                return
-        except TypeError:
-            pass  # a tag that cannot be hashed: the checks say it
-        self._log_with_care(metrics, step, now)
+        if (
+            type(metrics) is dict
+            and metrics
+            and self._known.issuperset(metrics)
+            and type(step) is int
+            and -1 < step < STEP_END
+            and (countOf(map(type, metrics.values()), float) == len(metrics) or IMMEDIATE.issuperset(map(type, metrics.values())))
+        ):
+            if len(self._numbers) < self._lane.limit:
+                self._append((metrics.copy(), None, step, now))
+            else:
+                self._lane.overflow((metrics.copy(), None, step, now))
+        else:
+            self._log_with_care(metrics, step, now)
 
     def scalar(self, tag: str, value: Foreign, step: int, *, wall_time: float | None = None) -> None:
         """Log one scalar.
@@ -75,9 +71,6 @@ class ScalarsSurface(Surface):
             self._intake.refuse(TagError(tag), step)
             return
         self._log_with_care(metrics, step, now)
-
-    def _immediate(self, metrics: dict[str, Foreign]) -> bool:
-        return IMMEDIATE.issuperset(map(type, metrics.values()))
 
     def _log_with_care(self, metrics: Mapping[str, Foreign], step: object, now: float) -> None:
         if type(step) is int and -1 < step < STEP_END and type(metrics) is dict and metrics and self._known.issuperset(metrics):

@@ -57,6 +57,16 @@ def test_many_calls_with_the_same_tags_are_written_in_their_order(written, step)
     assert (np.diff(data.scalars["a"].wall_time) >= 0).all()
 
 
+def test_a_tag_that_is_a_string_of_numpy_is_one_tag(written):
+    def actions(run):
+        for step in range(100):
+            run.scalar(np.str_("abc"), 1.0, step)
+            run.log({np.str_("def"): 2.0}, step)
+
+    scalars = written(actions).scalars
+    assert {tag: column.step.tolist() for tag, column in scalars.items()} == {tag: list(range(100)) for tag in ("abc", "def")}
+
+
 def test_a_tag_in_several_sets_of_tags_keeps_the_order_of_its_steps(written):
     def actions(run):
         for step in range(300):
