@@ -9,6 +9,8 @@ import multiboard as mb
 LOOP = """
 import os, signal, sys, time
 import multiboard as mb
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a test run in the background is started with both ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)
 run = mb.Run(sys.argv[1], config={"lr": 0.1})
 print("ready", flush=True)
 for step in range(10**9):
