@@ -6,6 +6,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from multiboard.files import EventFile
     from multiboard.reports import Reports
 
@@ -73,9 +75,19 @@ class Backlog:
         """Write what is held and what comes to another file."""
         self._file = file
 
-    def close(self) -> None:
-        """Write what can be written; say how many records are lost."""
-        if not self.flush():
+    def change(self, convert: Callable[[bytes], bytes]) -> None:
+        """Convert all framed records that are held, and write none before the next flush."""
+        self._frames = deque((convert(framed), records) for framed, records in self._frames)
+        self.size = sum(len(framed) for framed, _ in self._frames)
+        self._refused = True
+
+    def close(self, *, possible: bool = True) -> None:
+        """Write what can be written; say how many records are lost.
+
+        Args:
+            possible: False if there is no file to write to.
+        """
+        if not (self.flush() if possible else not self._frames):
             lost = sum(records for _, records in self._frames)
             self._reports.add("records lost", f"{lost} records for {self._file.path} could not be written before the end.")
 

@@ -59,47 +59,56 @@ class MemoryBudget:
     def __init__(self, limit: int = MEMORY_BYTES) -> None:
         self.limit = limit
         self.backlog = 0
-        self._bulky = 0
+        self._taken, self._given_back = 0, 0
         self._thinning = Thinning()
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of the callers; the writer takes it nowhere, so that a signal handler can wait for it
 
     @property
     def backlog_is_full(self) -> bool:
         """Whether the records that the disk refuses take half of the memory: the other half is for what is logged next."""
         return self.backlog > self.limit / 2
 
-    def take(self, tag: object, size: int) -> bool:
-        """Reserve memory for one value that is no scalar, if its turn in the thinning has come and it fits."""
+    def _used(self, scalars: int = 0) -> int:
+        return self._taken - self._given_back + self.backlog + scalars
+
+    def take(self, tag: object, size: int, scalars: int) -> bool:
+        """Reserve memory for one value that is no scalar, if its turn in the thinning has come and it fits.
+
+        Args:
+            tag: of the value.
+            size: of the value, bytes.
+            scalars: bytes of the scalars that wait.
+        """
         with self._lock:
-            kept = self._thinning.keeps(tag, size, self._bulky + self.backlog, self.limit * _BULKY_SHARE)
-            self._bulky += size * kept
+            kept = self._thinning.keeps(tag, size, self._used(scalars), self.limit * _BULKY_SHARE)
+            self._taken += size * kept
         return kept
 
-    def take_if_free(self, size: int) -> bool:
-        """Reserve memory for one value without thinning."""
+    def take_if_free(self, size: int, scalars: int) -> bool:
+        """Reserve memory for one value without thinning; arguments as in `take`."""
         with self._lock:
-            fits = size + self._bulky + self.backlog <= self.limit * _BULKY_SHARE
-            self._bulky += size * fits
+            fits = size + self._used(scalars) <= self.limit * _BULKY_SHARE
+            self._taken += size * fits
         return fits
 
     def always_take(self, size: int) -> None:
         """Reserve memory for a value that there is once in a run."""
         with self._lock:
-            self._bulky += size
+            self._taken += size
 
     def give_back(self, size: int) -> None:
-        """Free what a value has reserved."""
-        with self._lock:
-            self._bulky -= size
+        """Free what a value has reserved; for the writer only."""
+        self._given_back += size
 
     def could_hold(self, size: int) -> bool:
         """Tell whether a value fits into an empty memory."""
         return size <= self.limit * _BULKY_SHARE
 
-    def scalar_calls(self, call_bytes: int) -> int:
-        """Return how many calls with scalars may wait now.
+    def scalar_calls(self, call_bytes: int, lanes: int) -> int:
+        """Return how many calls with scalars may wait now in one of some lanes.
 
         Args:
             call_bytes: that one of them takes.
+            lanes: that share the memory.
         """
-        return max(_SMALLEST_QUEUE, (self.limit - self._bulky - self.backlog) // call_bytes)
+        return max(_SMALLEST_QUEUE, (self.limit - self._used()) // (call_bytes * lanes))

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from multiboard.delivery import deliver, deliver_drops, deliver_scalars, guarded
 from multiboard.exits import watch_pipeline
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from multiboard.budget import MemoryBudget
     from multiboard.protocols import Lane, Logged, Sink
     from multiboard.reports import Reports
@@ -49,7 +52,8 @@ class DirectLane:
         self._pipeline.write(self.sink, value)
 
     def end(self, value: Value) -> None:
-        """Do nothing: a signal handler may have interrupted a call that is writing."""
+        """Write the last value in a signal handler, unless it has interrupted a call that is writing."""
+        self._pipeline.write_if_idle(self.sink, value)
 
 
 class DirectPipeline:
@@ -58,13 +62,16 @@ class DirectPipeline:
     Args:
         reports: receives what cannot be written.
         budget: the memory for records that the disk refuses.
+        watched: whether the files are closed at the end of the process.
     """
 
-    def __init__(self, reports: Reports, budget: MemoryBudget) -> None:
+    def __init__(self, reports: Reports, budget: MemoryBudget, *, watched: bool = True) -> None:
         self._reports, self._budget = reports, budget
         self._sinks: list[Sink] = []
         self._lock = threading.RLock()
-        watch_pipeline(self)
+        self._writing = False
+        if watched:
+            watch_pipeline(self)
 
     def add_lane(self, sink: Sink) -> DirectLane:
         """Register a sink; return the way to it."""
@@ -75,8 +82,7 @@ class DirectPipeline:
         """Write the scalars of one call."""
         with self._lock:
             if self._has_room(sink, "scalar", 1 if isinstance(logged[0], str) else len(logged[0]), logged[2]):
-                deliver_scalars(sink, [logged], self._reports)
-                self._finish(sink)
+                self._write(sink, partial(deliver_scalars, sink, [logged], self._reports))
 
     def write(self, sink: Sink, value: Value, kind: str = "", count: int = 0, step: int = 0) -> None:
         """Write one other value.
@@ -89,15 +95,35 @@ class DirectPipeline:
             step: of the value.
         """
         with self._lock:
-            if not kind or self._has_room(sink, kind, count, step):
-                deliver(sink, value, self._reports)
-                self._finish(sink)
+            if self._has_room(sink, kind, count, step):
+                self._write(sink, partial(deliver, sink, value, self._reports))
+
+    def write_if_idle(self, sink: Sink, value: Value) -> None:
+        """Write one other value if no thread is writing; waits for none."""
+        if not self._writing and self._lock.acquire(blocking=False):
+            try:
+                if sink in self._sinks:
+                    self._write(sink, partial(deliver, sink, value, self._reports))
+            finally:
+                self._lock.release()
+
+    def _write(self, sink: Sink, action: Callable[[], None]) -> None:
+        self._writing = True
+        try:
+            action()
+            self._finish(sink)
+        finally:
+            self._writing = False
 
     def _has_room(self, sink: Sink, kind: str, count: int, step: int) -> bool:
-        fits = sink.held_bytes() < self._budget.limit or guarded(sink.flush, self._reports)
-        if not fits:
+        if sink not in self._sinks:  # closed by another thread
+            self._reports.drop(kind or "other", count or 1, step, "the run was closed by another thread meanwhile")
+            return False
+        full = sum(each.held_bytes() for each in self._sinks) >= self._budget.limit
+        if kind and full and not guarded(sink.flush, self._reports):
             self._reports.drop(kind, count, step, "the disk refuses them and memory is full")
-        return fits
+            return False
+        return True
 
     def _finish(self, sink: Sink) -> bool:
         deliver_drops(self._sinks[0], self._reports)
@@ -112,18 +138,21 @@ class DirectPipeline:
     def close_lane(self, lane: Lane) -> None:
         """Close one sink and forget it."""
         with self._lock:
-            self._sinks.remove(lane.sink)
-            guarded(lane.sink.close, self._reports)
+            if lane.sink in self._sinks:
+                self._sinks.remove(lane.sink)
+                guarded(lane.sink.close, self._reports)
 
     def stop_soon(self) -> None:
         """Do nothing: nothing is left to be written."""
 
-    def join(self) -> None:
+    def join(self, timeout: float) -> None:
         """Do nothing: there is no writer to wait for."""
 
     def close(self) -> None:
         """Close the files; a second call does nothing."""
         with self._lock:
+            if self._sinks:
+                deliver_drops(self._sinks[0], self._reports)
             while self._sinks:
                 guarded(self._sinks.pop().close, self._reports)
 

@@ -28,6 +28,8 @@ _FILE_VERSION: Final = b"brain.Event:2"
 _SESSION_START: Final = 1
 _STATUS_SUCCESS, _STATUS_FAILURE = 1, 2
 _DOUBLE: Final = struct.Struct("<d")
+SCALAR_METADATA: Final = wire.metadata("scalars", wire.SCALAR)
+"""The metadata field of every scalar."""
 
 
 def file_version(wall_time: float) -> bytes:
@@ -48,20 +50,19 @@ class ScalarsTemplate:
         new: those of them that come with metadata.
 
     Attributes:
-        tags: the same.
+        tags, new: the same.
         record_bytes: of one framed record, at most.
         layouts: where `scalar_events` keeps what it derives, by bytes of the step.
     """
 
     def __init__(self, tags: tuple[str, ...], new: Sequence[str]) -> None:
-        metadata = wire.metadata("scalars", wire.SCALAR)
         zero = wire.message(8, wire.integer(1, wire.DT_FLOAT), wire.message(5, bytes(4)))
         fixed = [
-            wire.summary_value(tag, metadata if tag in new else b"", zero)[:-4]  # the four bytes of the number follow
+            wire.summary_value(tag, SCALAR_METADATA if tag in new else b"", zero)[:-4]  # the four bytes of the number follow
             for tag in tags
         ]
         self._pack = struct.Struct("<" + "".join(f"{len(part)}sf" for part in fixed)).pack
-        self.tags = tags
+        self.tags, self.new = tags, new
         self.layouts: dict[int, Any] = {}
         self._fixed = fixed
         self._arguments: list[bytes | float] = [b""] * (2 * len(tags))
@@ -111,10 +112,14 @@ def histogram_tensor(rows: npt.NDArray[np.float64]) -> bytes:
 
 
 class Encoder:
-    """Encodes values for one file and remembers which tags have their metadata in it."""
+    """Encodes values for one file and remembers which tags have their metadata in it.
+
+    Attributes:
+        metadata: of these tags: the encoded field of a Summary.Value.
+    """
 
     def __init__(self) -> None:
-        self._described: set[str] = set()
+        self.metadata: dict[str, bytes] = {}
         self._templates: dict[tuple[str, ...], ScalarsTemplate] = {}
 
     def scalars(self, value: Scalars) -> bytes:
@@ -128,15 +133,16 @@ class Encoder:
         """
         template = self._templates.get(value.tags) or self._new_template(value.tags)
         event = template.event(value.values, value.step, value.wall_time)
-        self._described.update(value.tags)
+        for tag in template.new:
+            self.metadata[tag] = SCALAR_METADATA
         return event
 
     def described_template(self, tags: tuple[str, ...]) -> ScalarsTemplate | None:
         """Return the template of tags whose metadata is in the file already, else None."""
-        return self._templates.get(tags) or (self._new_template(tags) if self._described.issuperset(tags) else None)
+        return self._templates.get(tags) or (self._new_template(tags) if self.metadata.keys() >= set(tags) else None)
 
     def _new_template(self, tags: tuple[str, ...]) -> ScalarsTemplate:
-        new = [tag for tag in tags if tag not in self._described]
+        new = [tag for tag in tags if tag not in self.metadata]
         if new:
             return ScalarsTemplate(tags, new)
         if len(self._templates) >= _TEMPLATES:
@@ -192,9 +198,8 @@ class Encoder:
         self, value: Histogram | Image | Text | Summary, tensor: bytes, plugin: str, data_class: int, content: bytes = b""
     ) -> bytes:
         metadata = b""
-        if value.tag not in self._described:
-            self._described.add(value.tag)
-            metadata = wire.metadata(plugin, data_class, value.description, content)
+        if value.tag not in self.metadata:
+            metadata = self.metadata[value.tag] = wire.metadata(plugin, data_class, value.description, content)
         return wire.event(value.wall_time, value.step, wire.message(5, wire.summary_value(value.tag, metadata, tensor)))
 
 

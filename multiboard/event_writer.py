@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from multiboard.backlog import Backlog
 from multiboard.encode import Encoder, session_start
 from multiboard.files import EventFile
 from multiboard.records import OVERHEAD, frame
+from multiboard.redescribe import redescribe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +59,7 @@ class EventWriter:
         self._resume_step = resumed
         self._backlog = Backlog(self._file, reports)
         self.encoder = Encoder()
-        self._seen = True
+        self._seen, self._missing = True, False
         self._say_second_writer()
 
     def _say_second_writer(self) -> None:
@@ -77,16 +79,31 @@ class EventWriter:
         """
         if not self._seen:
             self._seen = True
-            self._replace_if_gone()
+            if not self._missing and self._file.is_gone():
+                self._lose_file()
         if self._resume_step is not None and step is not None:
             first, self._resume_step = min(step, self._resume_step), None
             self._backlog.add(frame(session_start(time.time(), first)))
 
-    def _replace_if_gone(self) -> None:
-        if self._file.is_gone():
-            path = self._file.path
-            self._continue_in_new_file()
-            self._reports.add("event file deleted", f"{path} was deleted while the run was writing; it goes on in a new file.")
+    def _lose_file(self) -> None:
+        """Begin again in memory: tags are described once more, also in records that the disk has refused so far."""
+        self._reports.add(
+            "event file deleted", f"{self._file.path} was deleted while the run was writing; it goes on in a new file."
+        )
+        self._backlog.change(partial(redescribe, metadata=self.encoder.metadata, described=set()))
+        self.encoder = Encoder()
+        self._missing = True
+
+    def _find_file(self) -> bool:
+        """Begin a new file in the place of a deleted one; tell whether there is one."""
+        if self._missing:
+            try:
+                self._continue_in(EventFile(self._log_dir, None, self._options.suffix))
+            except OSError as error:
+                self._reports.add("no new file", f"{error} Values stay in memory and are written when it can.")
+                return False
+            self._missing = False
+        return True
 
     def add(self, encode: Callable[[Encoder], bytes]) -> int:
         """Encode and write one event; return its size in bytes.
@@ -108,22 +125,24 @@ class EventWriter:
         """Begin a new file if so many bytes would make this one too large; tell whether that was done."""
         limit = self._options.max_bytes
         held = self._file.size + self._backlog.size
-        if limit is None or held + size <= limit or held <= self._empty_size or not self._backlog.flush():
+        if limit is None or self._missing or held + size <= limit or held <= self._empty_size or not self._backlog.flush():
             return False
         try:
-            self._continue_in_new_file()
+            self._continue_in(EventFile(self._log_dir, None, self._options.suffix))
         except OSError as error:
             self._reports.add("rotation failed", f"{self._file.path} goes on beyond max_file_bytes={limit}: {error}")
             return False
+        self.encoder = Encoder()
         return True
 
-    def _continue_in_new_file(self) -> None:
-        file = EventFile(self._log_dir, None, self._options.suffix)
-        self._file.close()
-        self._file = file
+    def _continue_in(self, file: EventFile) -> None:
+        finished, self._file = self._file, file
         self._empty_size = file.size
         self._backlog.continue_in(file)
-        self.encoder = Encoder()
+        try:
+            finished.close()
+        except OSError as error:  # e.g. a network disk that could not keep what it had taken
+            self._reports.add("closing failed", f"{finished.path} could not be closed ({error.strerror}).")
 
     def table_rows(self, record_bytes: int) -> int | None:
         """Return how many records of a size may be written at once, so that files end near their limit; None is any number."""
@@ -133,7 +152,7 @@ class EventWriter:
     def flush(self) -> bool:
         """Write what is held; what the disk refuses stays for the next attempt. Tell whether nothing is left."""
         self._seen = False
-        return self._backlog.flush()
+        return self._find_file() and self._backlog.flush()
 
     @property
     def held_bytes(self) -> int:
@@ -142,7 +161,7 @@ class EventWriter:
 
     def close(self) -> None:
         """Flush and close the file; says how many records the disk refused until the end."""
-        self._backlog.close()
+        self._backlog.close(possible=self._find_file())
         self._file.close()
 
     def abandon(self) -> None:

@@ -10,11 +10,13 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import signal
 import sys
 import threading
 import weakref
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
@@ -43,16 +45,25 @@ class OpenPipeline(Protocol):
     def stop_soon(self) -> None:
         """Begin to do so; takes no lock."""
 
-    def join(self) -> None:
-        """Wait until that is done; takes no lock that a caller may hold."""
+    def join(self, timeout: float) -> None:
+        """Wait until that is done, `timeout` seconds at most; needs no lock that a caller may hold."""
 
     def abandon(self) -> None:
         """Let go of the files without writing."""
 
 
+EXIT_TIMEOUT: Final = 60.0
+"""Seconds that the end of the process waits for writers that hang in a device or a file system."""
 SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP)
 _runs: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
 _pipelines: Final[weakref.WeakSet[Any]] = weakref.WeakSet()
+
+
+def _members(watched: weakref.WeakSet[Any]) -> list[Any]:
+    for _ in range(100):
+        with contextlib.suppress(RuntimeError):  # another thread has just opened a run
+            return list(watched)
+    return []
 
 
 def watch_run(run: OpenRun) -> None:
@@ -71,13 +82,14 @@ def watch_pipeline(pipeline: OpenPipeline) -> None:
 
 def _end_by_signal(number: int, _frame: FrameType | None) -> None:
     """Write everything, then end by the signal as if there were no handler."""
-    for run in list(_runs):
+    for run in _members(_runs):
         run.note_failure()
-    pipelines = list(_pipelines)
+    pipelines = _members(_pipelines)
     for pipeline in pipelines:
         pipeline.stop_soon()
+    deadline = monotonic() + EXIT_TIMEOUT
     for pipeline in pipelines:
-        pipeline.join()
+        pipeline.join(max(0.0, deadline - monotonic()))
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
 
@@ -85,17 +97,17 @@ def _end_by_signal(number: int, _frame: FrameType | None) -> None:
 @atexit.register
 def _close_all() -> None:
     failed = getattr(sys, "last_value", None) is not None  # set by the interpreter for an exception that nobody caught
-    for run in list(_runs):
+    for run in _members(_runs):
         run.close(success=not failed)
-    for pipeline in list(_pipelines):
+    for pipeline in _members(_pipelines):
         pipeline.close()
 
 
 def _abandon_all() -> None:
     """Let go in a forked child; it dies of signals as it would without us, also while it computes in C."""
-    for run in list(_runs):
+    for run in _members(_runs):
         run.abandon()
-    for pipeline in list(_pipelines):
+    for pipeline in _members(_pipelines):
         pipeline.abandon()
     _pipelines.clear()
     for number in SIGNALS:

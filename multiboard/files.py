@@ -107,7 +107,7 @@ class EventFile:
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
         except OSError:
-            self._torn = len(rest) < len(framed)
+            self._torn = True  # what a failed write has left behind is not known
             with contextlib.suppress(OSError):  # tried again before the next write
                 self._cut_torn_record()
             raise
@@ -122,7 +122,7 @@ class EventFile:
         """Tell whether the file was deleted or replaced: what is written to it would be lost."""
         try:
             return not os.path.samestat(os.stat(self.path), os.fstat(self._descriptor))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return True
         except OSError:  # e.g. a file system that hangs or has lost its server: writing will tell
             return False
@@ -140,6 +140,10 @@ class EventFile:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):  # of a run that was forgotten; not even opened, if __init__ has raised
+            self.close()
 
 
 def _create(log_dir: str, seconds: int, newest: str, suffix: str) -> tuple[str, int]:

@@ -77,7 +77,7 @@ class Intake:
         """Return a stated wall time in seconds since the epoch; one that is no number is refused, and now is used instead."""
         try:
             return float(wall_time)  # type: ignore[arg-type]
-        except (TypeError, ValueError, OverflowError):
+        except Exception:  # noqa: BLE001  # whatever a foreign object raises
             self.refuse(ArgumentError("wall_time", wall_time, "pass seconds since the epoch, e.g. time.time()"), None)
             return time()
 

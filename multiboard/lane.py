@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from multiboard.reports import Reports
     from multiboard.values import Foreign, Value
 
+_SAMPLED: Final = 17
+"""One call in so many; an odd number, because calls of different size tend to alternate."""
 _POLL: Final = 0.002
 """Seconds between two looks at a full queue."""
 
@@ -38,6 +40,7 @@ class QueueLane:
         numbers: calls with scalars.
         append: puts one there; allowed while there are fewer than `limit`.
         limit: how many there may be.
+        active: whether the writer has found scalars at its last look.
     """
 
     def __init__(self, sink: Sink, budget: MemoryBudget, reports: Reports, waits: Callable[[], bool]) -> None:
@@ -46,15 +49,19 @@ class QueueLane:
         self.append = self.numbers.append
         self._values: deque[tuple[Value, int]] = deque()
         self._budget, self._reports, self._waits = budget, reports, waits
+        self.active = False
         self._call_bytes = call_bytes(1)
+        self._lanes = 1
         self.set_limit()
 
-    def set_limit(self) -> None:
-        """Fit the limit of the scalars to the memory that is free; the writer does so at each wake-up."""
-        if self.numbers:
-            tags = self.numbers[-1][0]
-            self._call_bytes = max(self._call_bytes, call_bytes(1 if isinstance(tags, str) else len(tags)))
-        self.limit = self._budget.scalar_calls(self._call_bytes)
+    def set_limit(self, lanes: int | None = None) -> None:
+        """Fit the limit of the scalars to the memory that is free.
+
+        Args:
+            lanes: that share the memory now; None is as before.
+        """
+        self._lanes = lanes or self._lanes
+        self.limit = self._budget.scalar_calls(self._call_bytes, self._lanes)
 
     def overflow(self, logged: Logged) -> None:
         """Take scalars for which there is no room: wait for it, or drop them and count."""
@@ -68,6 +75,7 @@ class QueueLane:
 
     def put_scalars(self, scalars: Scalars) -> None:
         """Take scalars of any kind."""
+        self._call_bytes = max(self._call_bytes, call_bytes(len(scalars.tags)))
         if len(self.numbers) < self.limit:
             self.numbers.append(scalars)
         else:
@@ -85,6 +93,7 @@ class QueueLane:
         size = bytes_of(value)
         if self._room(tag, size):
             self._values.append((value, size))
+            self.set_limit()
             return
         reason = "memory is full of values that wait to be written"
         if not self._budget.could_hold(size):
@@ -93,10 +102,15 @@ class QueueLane:
 
     def _room(self, tag: object, size: int) -> bool:
         if not self._waits():
-            return self._budget.take(tag, size)
-        while not (fits := self._budget.take_if_free(size)) and self._budget.could_hold(size) and self._waits():
+            return self._budget.take(tag, size, self._scalar_bytes())
+        while not (fits := self._budget.take_if_free(size, self._scalar_bytes())):
+            if not (self._budget.could_hold(size) and self._waits()):
+                break
             time.sleep(_POLL)
         return fits
+
+    def _scalar_bytes(self) -> int:
+        return len(self.numbers) * self._call_bytes
 
     def put_once(self, value: Value) -> None:
         """Take a value of which there is one in a run; it is never dropped."""
@@ -116,13 +130,22 @@ class QueueLane:
         Args:
             hold_back: called with every value that may have to be fetched; True leaves its call and all that follow in the queue.
         """
-        logged = [self.numbers.popleft() for _ in range(len(self.numbers))]
-        if hold_back is not None:
-            for i, record in enumerate(logged):
-                if type(record) is Scalars and any(map(hold_back, record.values)):
-                    self.numbers.extendleft(reversed(logged[i:]))
-                    return logged[:i]
+        logged: list[Logged] = []
+        for _ in range(len(self.numbers)):
+            record = self.numbers.popleft()
+            if type(record) is Scalars and hold_back is not None and any(map(hold_back, record.values)):
+                self.numbers.appendleft(record)
+                break
+            logged.append(record)
+        if logged:
+            self._learn_size(logged)
         return logged
+
+    def _learn_size(self, logged: list[Logged]) -> None:
+        """Take a sample of the calls for what one of them takes."""
+        self.active = True
+        tags = [1 if isinstance(record[0], str) else len(record[0]) for record in logged[::_SAMPLED]]
+        self._call_bytes = max(self._call_bytes, call_bytes(sum(tags) // len(tags)))
 
     def next_value(self, *, wait: bool) -> Value | None:
         """Return the next of the other values, or None.
@@ -171,4 +194,4 @@ def _says_ready(value: Foreign) -> bool | None:
 
 def _awaited(value: Value) -> object:
     """Return the part of a value that is computed on a device."""
-    return value.batch if isinstance(value, Capture) else value
+    return value.batch if isinstance(value, Capture) else getattr(value, "awaited", value)

@@ -10,11 +10,13 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import deque
+from functools import partial
+from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from multiboard.delivery import deliver, deliver_drops, deliver_scalars, guarded
-from multiboard.exits import watch_pipeline
+from multiboard.exits import EXIT_TIMEOUT, watch_pipeline
 from multiboard.lane import QueueLane, is_unready, may_wait
 from multiboard.reports import WRITER_THREAD
 
@@ -30,16 +32,20 @@ INTERVAL: Final = 0.1
 """Seconds between two wake-ups: with a slice, what a killed process can lose."""
 SLICE: Final = 0.05
 """Seconds of encoding after which scalars and files have their turn."""
-EXIT_TIMEOUT: Final = 60.0
-"""Seconds that the end of the process waits for a writer that hangs in a device or a file system."""
 
 
 class _Request:
     """A caller that waits until everything is in the files."""
 
     def __init__(self) -> None:
-        self.done = threading.Event()
+        self.done = threading.Lock()  # no Event: a signal handler may interrupt a caller inside the lock that those share
+        self.done.acquire()
         self.written = False
+
+    def answer(self, *, written: bool) -> None:
+        """Let the caller go on."""
+        self.written = written
+        self.done.release()
 
 
 class Pipeline:
@@ -56,7 +62,7 @@ class Pipeline:
         self._lanes: list[QueueLane] = []
         self._requests: deque[_Request] = deque()
         self._closing: deque[QueueLane] = deque()
-        self._wake = threading.Event()
+        self._wake: SimpleQueue[None] = SimpleQueue()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=WRITER_THREAD, daemon=True)
         self._thread.start()
@@ -69,7 +75,8 @@ class Pipeline:
         return lane
 
     def _callers_wait(self) -> bool:
-        return self._block and not self._stopping and self._thread.is_alive()
+        writer_lives = not self._stopping and self._thread.is_alive()
+        return self._block and writer_lives and threading.current_thread() is not self._thread
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until all values put before this call are in their files.
@@ -78,12 +85,15 @@ class Pipeline:
             timeout: seconds to wait at most; None waits as long as the writer lives.
 
         Returns:
-            Whether they are: False after the timeout, without a writer, and while the disk refuses them.
+            Whether they are: False after the timeout, without a writer, in the writer's own callbacks, and while the disk
+            refuses them.
         """
+        if threading.current_thread() is self._thread:
+            return False
         request = _Request()
         self._requests.append(request)
-        self._wake.set()
-        while not request.done.wait(0.5 if timeout is None else min(timeout, 0.5)):
+        self._wake.put(None)
+        while not request.done.acquire(timeout=0.5 if timeout is None else max(0.0, min(timeout, 0.5))):
             if timeout is not None and (timeout := timeout - 0.5) <= 0:
                 return False
             if not self._thread.is_alive():
@@ -102,24 +112,25 @@ class Pipeline:
     def close(self, timeout: float = EXIT_TIMEOUT) -> None:
         """Write what there is, close the files and end the writer; a second call does nothing."""
         self.stop_soon()
-        self._wake.set()
+        self._wake.put(None)
         self.join(timeout)
 
     def join(self, timeout: float = EXIT_TIMEOUT) -> None:
-        """Wait for the end of the writer; takes no lock that a caller may hold."""
-        if self._thread is not threading.current_thread():
-            self._thread.join(timeout)
+        """Wait for the end of the writer; neither this nor the writer takes a lock that a caller may hold."""
+        if self._thread is threading.current_thread():
+            return
+        self._thread.join(timeout)
         if self._thread.is_alive():
             self._reports.add("writer hangs", f"the writer thread did not finish within {timeout:g} s; values may be missing.")
 
     def _run(self) -> None:
         try:
             while not self._stopping:
-                self._wake.wait(INTERVAL)
-                self._wake.clear()
-                self._drain()
+                with contextlib.suppress(Empty):
+                    self._wake.get(timeout=INTERVAL)
+                guarded(self._drain, self._reports)
         finally:
-            self._drain(last=True)
+            guarded(partial(self._drain, last=True), self._reports)
             for lane in self._lanes:
                 guarded(lane.sink.close, self._reports)
 
@@ -129,19 +140,24 @@ class Pipeline:
         Args:
             last: nothing comes after it: what is still being computed is waited for, and what the disk refuses is lost.
         """
-        requests = [self._requests.popleft() for _ in range(len(self._requests))]
         closing = [self._closing.popleft() for _ in range(len(self._closing))]
+        requests = [self._requests.popleft() for _ in range(len(self._requests))]
         lanes = tuple(self._lanes)
         written = False
-        if last or not self._budget.backlog_is_full or self._flush(lanes):
-            self._write(lanes, wait=last or bool(requests))
-            written = self._flush(lanes)
+        try:
+            if last or closing or not self._budget.backlog_is_full or self._flush(lanes):
+                self._write(lanes, wait=bool(last or closing or requests))
+                written = self._flush(lanes)
+            self._close(closing)
+        finally:
+            for request in requests:
+                request.answer(written=written)
+
+    def _close(self, closing: Sequence[QueueLane]) -> None:
         for lane in closing:
-            self._lanes.remove(lane)  # atomic: callers may add lanes meanwhile
-            guarded(lane.sink.close, self._reports)
-        for request in requests:
-            request.written = written
-            request.done.set()
+            if lane in self._lanes:
+                self._lanes.remove(lane)  # atomic: callers may add lanes meanwhile
+                guarded(lane.sink.close, self._reports)
 
     def _write(self, lanes: Sequence[QueueLane], *, wait: bool) -> None:
         """Hand everything to the sinks.
@@ -150,6 +166,8 @@ class Pipeline:
             lanes: all.
             wait: also what says that it is still being computed.
         """
+        for lane in lanes:
+            lane.active = False
         self._write_scalars(lanes, hold_back=may_wait)
         if any(lane.numbers or lane.values_waiting() for lane in lanes):
             self._flush(lanes)  # what a device still computes must not keep the rest from the file
@@ -174,19 +192,21 @@ class Pipeline:
                 if monotonic() > due:
                     self._write_scalars(lanes, hold_back=may_wait)
                     self._flush(lanes)
+                    self._write_scalars(lanes, hold_back=is_unready)
                     due = monotonic() + SLICE
 
     def _flush(self, lanes: Sequence[QueueLane]) -> bool:
         written = [guarded(lane.sink.flush, self._reports) for lane in lanes]
         self._budget.backlog = sum(lane.sink.held_bytes() for lane in lanes)
+        active = sum(lane.active for lane in lanes) or 1
         for lane in lanes:
-            lane.set_limit()
+            lane.set_limit(active)
         return all(written)
 
     def abandon(self) -> None:
         """Drop everything without writing: called in a forked child, which has no writer thread."""
         self._stopping = True
-        self._wake = threading.Event()  # the lock of the old one may have been held by the writer when the process forked
+        self._wake = SimpleQueue()  # the writer may have been inside the old one when the process forked
         for lane in self._lanes:
             lane.clear()
             with contextlib.suppress(OSError):

@@ -6,10 +6,11 @@ log instead.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import warnings
-from collections import Counter
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from multiboard.errors import MultiboardWarning
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _OURS: Final = {"multiboard", "multiboard_torch", "multiboard_jax", "multiboard_keras"}
 WRITER_THREAD: Final = "multiboard-writer"
+_CAUSES: Final = 1000
+"""Causes that are told apart; wrong calls with ever new tags must not fill the memory."""
 
 
 class Drops(NamedTuple):
@@ -50,9 +53,9 @@ class Reports:
     ) -> None:
         self.counts: Counter[str] = Counter()
         self._on_error, self._on_drop = on_error, on_drop
+        self._first: dict[str, object] = {}
+        self._dropped: deque[tuple[str, int, int]] = deque()
         self._drops: dict[str, Drops] = {}
-        self._written: dict[str, int] = {}
-        self._lock = threading.RLock()
 
     def add(self, cause: str, message: str) -> None:
         """Count a cause and say it if it is new; the warning points at the user's line.
@@ -61,10 +64,14 @@ class Reports:
             cause: a short key; the same key is said once.
             message: one sentence that names the input, the rule and the remedy.
         """
+        if cause not in self.counts and len(self.counts) >= _CAUSES:
+            cause = "further causes"
         self.counts[cause] += 1
+        occurrence = object()
+        is_first = self._first.setdefault(cause, occurrence) is occurrence  # atomic: one of many threads is the first
         if self._on_error is not None:
             self._call(self._on_error, cause, message)
-        if self.counts[cause] == 1:
+        if is_first:
             self._say(message)
 
     def drop(self, kind: str, count: int, step: int, reason: str, *, cause: str = "") -> None:
@@ -77,26 +84,25 @@ class Reports:
             reason: why, as half a sentence.
             cause: a key of its own, under which the reason is said as it is.
         """
-        with self._lock:
-            before = self._drops.get(kind, Drops(0, step))
-            self._drops[kind] = Drops(before.total + count, max(before.step, step))
+        self._dropped.append((kind, count, step))
         if self._on_drop is not None:
             self._call(self._on_drop, kind, count, step)
         said = f"values of the kind {kind} are dropped from step {step} on: {reason}; {dropped(kind)!r} counts them."
         self.add(cause or f"{kind} dropped", reason if cause else said)
 
     def new_drops(self) -> dict[str, Drops]:
-        """Return by kind what was dropped so far, where it has changed since the last call."""
-        if not self._drops:
-            return {}
-        with self._lock:
-            changed = {kind: drops for kind, drops in self._drops.items() if drops.total != self._written.get(kind)}
-            self._written |= {kind: drops.total for kind, drops in changed.items()}
-        return changed
+        """Return by kind what was dropped so far, where it has changed since the last call; for one thread at a time."""
+        changed = set()
+        while self._dropped:
+            kind, count, step = self._dropped.popleft()
+            before = self._drops.get(kind, Drops(0, step))
+            self._drops[kind] = Drops(before.total + count, max(before.step, step))
+            changed.add(kind)
+        return {kind: self._drops[kind] for kind in sorted(changed)}
 
     def summary(self) -> str:
         """Return one line with all counts, empty if there are none."""
-        return ", ".join(f"{cause} ({count})" for cause, count in sorted(self.counts.items()))
+        return ", ".join(f"{cause} ({count})" for cause, count in sorted(dict(self.counts).items()))
 
     def _say(self, message: str) -> None:
         try:
@@ -104,14 +110,16 @@ class Reports:
                 warnings.warn_explicit(message, MultiboardWarning, "multiboard", 0)
             else:
                 warnings.warn(message, MultiboardWarning, stacklevel=_levels_to_the_user())
-        except MultiboardWarning:  # a filter turns warnings into errors, but nothing of ours may end a training
-            _logger().warning(message)
+        except Exception:  # noqa: BLE001  # a filter that turns warnings into errors, a stream that is closed: neither may end a training
+            with contextlib.suppress(Exception):
+                _logger().warning(message)
 
     def _call(self, callback: Callable[..., None], *arguments: object) -> None:
         try:
             callback(*arguments)
         except Exception:  # noqa: BLE001  # it is the user's
-            _logger().exception("a callback raised for %s", arguments)
+            with contextlib.suppress(Exception):
+                _logger().exception("a callback raised for %s", arguments)
 
 
 def _logger() -> logging.Logger:

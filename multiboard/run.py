@@ -116,7 +116,8 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
         sink = self._open_sink(os.fspath(log_dir), reports)
         pipeline = _direct(reports, budget) if durable else Pipeline(reports, budget, block=overflow == "block")
         self._attach(os.fspath(log_dir), pipeline, sink, reports)
-        self._session = Session(self._lane.put_once, stated)
+        self._session = Session(self._lane.put_once, stated, at_once=durable)
+        exits.watch_run(self)
         self._finalizer = weakref.finalize(self, _let_go, pipeline, self._session)
         self._finalizer.atexit = False  # at the end of the process all pipelines are closed, and waited for
         if config is not None:
@@ -134,7 +135,7 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
         self._once: set[str] = set()
         self._parent: Run | None = None
         self._children: list[Run] = []
-        exits.watch_run(self)
+        self._may_close = [True]
 
     def hparams(
         self,
@@ -174,8 +175,7 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
         """
         if self.closed:
             return False
-        for run in (self, *self._children):
-            run._session.start()  # noqa: SLF001  # another Run
+        self._session.start_all()
         return self._pipeline.flush(timeout)
 
     def close(self, *, success: bool = True) -> None:
@@ -184,7 +184,7 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
         Args:
             success: the end status of the session in the HParams tab.
         """
-        if self.closed:
+        if self.closed or not self._claim_close():
             return
         for child in tuple(self._children):
             child.close(success=success)
@@ -196,6 +196,13 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
         else:
             self._pipeline.close_lane(self._lane)
             self._parent._children.remove(self)  # noqa: SLF001  # another Run
+
+    def _claim_close(self) -> bool:
+        """Tell one of several threads that it is the one to close."""
+        try:
+            return self._may_close.pop()
+        except IndexError:
+            return False
 
     def note_failure(self) -> None:
         """Enqueue the end of a session that a signal ends; takes no lock."""
@@ -231,6 +238,7 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
         child._open_sink = self._open_sink
         child._attach(path, self._pipeline, self._open_sink(path, self._reports), self._reports)
         child._session = self._session.child(child._lane.put_once)
+        exits.watch_run(child)
         child._parent = self
         self._children.append(child)
         return child
@@ -320,23 +328,23 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
 
     def _refuse_all(self) -> None:
         self._intake.closed = True
-        self._known.clear()  # sends later calls to the checks
+        self._known = set()  # sends later calls to the checks; a new one, because a call may still add to the old one
 
     def _say_summary(self) -> None:
-        repeated = {cause: count for cause, count in self._reports.counts.items() if count > 1}
+        repeated = {cause: count for cause, count in dict(self._reports.counts).items() if count > 1}
         if repeated:
             self._reports.add("summary", f"run {self.log_dir!r} closed; counted while it ran: {self._reports.summary()}.")
 
 
-def _direct(reports: Reports, budget: MemoryBudget) -> DirectPipeline:
+def _direct(reports: Reports, budget: MemoryBudget, *, watched: bool = True) -> DirectPipeline:
     from multiboard.direct import DirectPipeline
 
-    return DirectPipeline(reports, budget)
+    return DirectPipeline(reports, budget, watched=watched)
 
 
 def _let_go(pipeline: Pipeline | DirectPipeline, session: Session) -> None:
     """Write what a forgotten run has logged; its session has no end."""
-    session.start()
+    session.start_all()
     pipeline.stop_soon()
 
 
@@ -345,7 +353,7 @@ def _closed(log_dir: str) -> Run:
     reports = Reports()
     run = object.__new__(Run)
     run._open_sink = Nowhere
-    run._attach(log_dir, _direct(reports, MemoryBudget()), Nowhere(log_dir, reports), reports)
+    run._attach(log_dir, _direct(reports, MemoryBudget(), watched=False), Nowhere(log_dir, reports), reports)
     run._session = Session(run._lane.put_once, None)
     run.abandon()
     return run

@@ -6,12 +6,12 @@ nothing, because the facts are gathered in the writer thread.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from time import time
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from multiboard.errors import ArgumentError, ValueKindError
+from multiboard.gathering import Gathering
 from multiboard.tags import FACTS
 from multiboard.values import HParams, SessionEnd, Summary
 
@@ -47,15 +47,22 @@ class SessionStart(NamedTuple):
         hparams: of the user, flat; they win over facts of the same name.
         facts: what `check_facts` returns.
         experiment: what the run states of its hyper-parameters and metrics.
+        gathering: of the facts.
     """
 
     hparams: Mapping[str, HParam]
     facts: StatedFacts
     experiment: Experiment | None
     wall_time: float
+    gathering: Gathering
+
+    @property
+    def awaited(self) -> Gathering | None:
+        """What the writer waits for before it expands this value."""
+        return None if self.facts is None else self.gathering
 
     def expand(self) -> Iterator[HParams | Summary]:
-        """Gather the facts, and yield the start and what goes with it."""
+        """Yield the start, with the facts, and what goes with it."""
         values = {**self.hparams, **self._gather(), **self.hparams}
         yield HParams(values, self.wall_time)
         if self.experiment is not None:
@@ -64,9 +71,7 @@ class SessionStart(NamedTuple):
     def _gather(self) -> dict[str, HParam]:
         if self.facts is None:
             return {}
-        from multiboard import facts
-
-        found: dict[str, HParam | None] = {**facts.gather()}
+        found: dict[str, HParam | None] = {**self.gathering.fetch()}
         if "seed" in self.hparams:
             found.setdefault(f"{FACTS}seed", self.hparams["seed"])
         found |= self.facts
@@ -80,13 +85,16 @@ class Session:
         put: enqueues a value of the run.
         stated: what `check_facts` returns.
         parent: of a child run: the session of the run above it.
+        at_once: write hyper-parameters when they come, not with the first value.
 
     Attributes:
         alone: whether the end writes facts even if there are no hyper-parameters. Not for child runs, and not for runs whose
             children have sessions of their own: TensorBoard shows a row for each session.
     """
 
-    def __init__(self, put: Callable[[Value], None], stated: StatedFacts, parent: Session | None = None) -> None:
+    def __init__(
+        self, put: Callable[[Value], None], stated: StatedFacts, parent: Session | None = None, *, at_once: bool = False
+    ) -> None:
         self.alone = parent is None and stated is not None
         self._stated = stated
         self._put = put
@@ -94,11 +102,19 @@ class Session:
         self._opened = time()
         self._waiting: list[SessionStart] = []
         self._has_start = False
-        self._running = False
+        self._at_once = at_once
+        self._running = at_once
+        self._children: list[Session] = []
 
     def child(self, put: Callable[[Value], None]) -> Session:
         """Return the session of a child run, which has facts of its own once it has hyper-parameters."""
-        return Session(put, self._stated, self)
+        child = Session(put, self._stated, self, at_once=self._at_once)
+        self._children.append(child)
+        return child
+
+    def _forget(self, child: Session) -> None:
+        if child in self._children:
+            self._children.remove(child)
 
     def configure(self, config: object, domains: object, metrics: object) -> None:
         """Take the hyper-parameters; they are written before the next value, or now if there were values.
@@ -119,7 +135,7 @@ class Session:
                 "run.child(...), with SummaryWriter run_name=... or sub_runs=True.",
             )
         self._has_start = True
-        self._waiting.append(SessionStart(taken, self._stated, experiment, time()))
+        self._waiting.append(SessionStart(taken, self._stated, experiment, time(), Gathering()))
         above = self._parent
         while above is not None:
             above.alone, above = False, above._parent  # noqa: SLF001  # another Session
@@ -133,9 +149,19 @@ class Session:
             put: another way to enqueue it.
         """
         self._running = True
-        if self._waiting:
-            with contextlib.suppress(IndexError):  # another thread was first
-                (put or self._put)(self._waiting.pop())
+        if not self._waiting:
+            return
+        try:
+            waiting = self._waiting.pop()
+        except IndexError:  # another thread was first
+            return
+        (put or self._put)(waiting)
+
+    def start_all(self) -> None:
+        """Do the same for the sessions of all runs below."""
+        self.start()
+        for child in tuple(self._children):
+            child.start_all()
 
     def end(self, *, success: bool, put: Callable[[Value], None] | None = None) -> None:
         """Enqueue what is left of the session, if the run has one.
@@ -146,7 +172,9 @@ class Session:
         """
         if self.alone and not self._has_start:
             self._has_start = True
-            self._waiting.append(SessionStart({}, self._stated, None, self._opened))
+            self._waiting.append(SessionStart({}, self._stated, None, self._opened, Gathering()))
         self.start(put)
+        if self._parent is not None:
+            self._parent._forget(self)  # noqa: SLF001  # another Session
         if self._has_start:
             (put or self._put)(SessionEnd(success, time()))

@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final, cast
 
 from multiboard import tags
-from multiboard.arrays import fetch_scalar
+from multiboard.arrays import fetch_array, fetch_scalar
 from multiboard.captures import expand
 from multiboard.encode import Encoder, float32
 from multiboard.event_writer import EventWriter, FileOptions
@@ -89,12 +89,13 @@ class EventSink:
     def _accept_encoded(self, value: Value, encode: Callable[..., bytes]) -> None:
         if not self._session.admits(value) or not self._media.keeps(value):
             return
+        value = _fetched(value)
         self._writer.begin(getattr(value, "step", None))
         self._media.count(value, self._writer.add(lambda encoder: encode(encoder, value)))
 
     def _accept_scalars(self, value: Scalars) -> None:
         if not PLAIN.issuperset(map(type, value.values)):
-            value = self._fetched(value)
+            value = self._fetched_numbers(value)
         numbers = tuple(map(float32, value.values))
         finite = math.isfinite(sum(numbers))  # False is only a suspicion: finite numbers may have an infinite sum
         value = value._replace(values=numbers) if finite else self._with_nonfinite_counts(value, numbers)
@@ -107,32 +108,36 @@ class EventSink:
         """Encode the scalars of many calls: those with the same tags together, every tag in the order of its calls."""
         self._writer.begin(min(map(itemgetter(2), logged)))
         for key, records in batches(logged):
-            rest = self._accept_tables(key, records) if len(records) >= SMALLEST_TABLE else records
-            for record in rest:
-                self._accept_scalars(as_scalars(record))
+            try:
+                self._accept_batch(key, records)
+            except Exception as error:  # noqa: BLE001  # what is wrong with these calls must not cost the others
+                message = f"scalars {tags_of(key)} could not be written: {type(error).__name__}: {error}"
+                self._reports.drop("scalar", len(records) * len(tags_of(key)), records[-1][2], message, cause=message)
+
+    def _accept_batch(self, key: Key, records: list[Logged]) -> None:
+        rest = self._accept_tables(key, records) if len(records) >= SMALLEST_TABLE else records
+        for record in rest:
+            self._accept_scalars(as_scalars(record))
 
     def _accept_tables(self, key: Key, records: list[Logged]) -> list[Logged]:
         """Encode calls that share their tags, many at once; return those for which that was not possible."""
-        first = 0
-        while first < len(records):
+        while records:
             template = self._writer.encoder.described_template(tags_of(key))
             if template is None:  # the metadata goes with the first event of a file
-                self._accept_scalars(as_scalars(records[first]))
-                first += 1
-                if (template := self._writer.encoder.described_template(tags_of(key))) is None:
-                    break
-            rows = self._writer.table_rows(template.record_bytes) or len(records)
-            part = records[first : first + rows]
-            framed = fill_table(template, part) if part else b""
+                self._accept_scalars(as_scalars(records[0]))
+                records = records[1:]
+                continue
+            part = records[: self._writer.table_rows(template.record_bytes)]
+            framed = fill_table(template, part)
             if framed is None:
                 break
             if not self._writer.make_room(len(framed)):  # a new file describes its tags first
                 self._session.saw(part[-1][2])
                 self._writer.add_framed(framed, len(part))
-                first += len(part)
-        return records[first:]
+                records = records[len(part) :]
+        return records
 
-    def _fetched(self, value: Scalars) -> Scalars:
+    def _fetched_numbers(self, value: Scalars) -> Scalars:
         """Bring all numbers to the host; one that cannot be read is reported and counted, the others stay."""
         numbers: dict[str, float] = {}
         for tag, number in zip(value.tags, value.values, strict=True):
@@ -180,6 +185,18 @@ class EventSink:
     def abandon(self) -> None:
         """Let go of the file without writing: in a forked child it belongs to the parent."""
         self._writer.abandon()
+
+
+def _fetched(value: Value) -> Value:
+    """Return a value whose arrays are on the host: it may be encoded twice, but can be fetched once."""
+    if isinstance(value, Image):
+        return value._replace(pixels=fetch_array(value.pixels))
+    if isinstance(value, Histogram):
+        from multiboard.buckets import Statistics, measure
+
+        if not isinstance(value.values, Statistics):
+            return value._replace(values=measure(fetch_array(value.values)))
+    return value
 
 
 def open_sink(

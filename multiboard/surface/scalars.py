@@ -67,7 +67,7 @@ class ScalarsSurface(Surface):
                     self._lane.overflow((tag, value, step, now))
                 return
             metrics = {tag: value}
-        except TypeError:  # a tag that cannot be hashed
+        except Exception:  # noqa: BLE001  # a tag that cannot be hashed
             self._intake.refuse(TagError(tag), step)
             return
         self._log_with_care(metrics, step, now)
@@ -84,6 +84,7 @@ class ScalarsSurface(Surface):
         if not isinstance(metrics, Mapping):
             raise ValueKindError("", metrics, "run.log takes a mapping of tags to numbers, e.g. {'train/loss': loss}.")
         taken: dict[str, Foreign] = {}
+        known = self._known
         for tag, value in metrics.items():
             self._intake.attempt(lambda: self._take(taken, tag, value), step)  # noqa: B023  # called at once
         self._intake.accepted(step)
@@ -91,7 +92,7 @@ class ScalarsSurface(Surface):
         if taken:
             self._lane.put_scalars(Scalars(tuple(taken), stack_scalars(taken.values()), step, now))
         if not self._intake.in_first_step:
-            self._known.update(taken)
+            known.update(taken)
 
     def _take(self, taken: dict[str, Foreign], tag: str, value: Foreign) -> None:
         self._intake.claim(tag, "scalar")

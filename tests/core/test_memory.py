@@ -211,7 +211,7 @@ def test_the_fuller_the_rarer():
 def test_what_was_given_back_can_be_taken_again():
     budget = MemoryBudget(1000)
     for _ in range(50):
-        assert budget.take("tag", 300)
+        assert budget.take("tag", 300, 0)
         budget.give_back(300)
-    assert budget.take_if_free(750)
-    assert not budget.take_if_free(1)
+    assert budget.take_if_free(750, 0)
+    assert not budget.take_if_free(1, 0)

@@ -184,24 +184,6 @@ assert run.flush()
     assert steps(log_dir) == [0, 1]
 
 
-def test_a_fork_while_the_writer_holds_its_lock_does_not_hang_the_child(log_dir):
-    code = (
-        LOOP
-        + """
-run._pipeline._wake._cond.acquire()
-pid = os.fork()
-if pid == 0:
-    del run
-    sys.exit(0)
-run._pipeline._wake._cond.release()
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-"""
-    )
-    done = run_python("import warnings; warnings.simplefilter('ignore', DeprecationWarning)\n" + code, log_dir)
-    assert done.returncode == 0, done.stderr
-    assert steps(log_dir) == list(range(1000))
-
-
 def test_closing_ends_the_thread(log_dir):
     threads = threading.active_count()
     mb.Run(log_dir).close()
