@@ -72,7 +72,10 @@ def test_keras_runs_on_every_backend_with_the_same_curves(tmp_path, backend):
 
 
 def test_serve_starts_tensorboard_on_the_loopback_interface_and_says_where(tmp_path):
-    command = [*DEMO, "--frameworks", "torch", "--steps", "3", "--log-dir", str(tmp_path / "runs"), "--serve"]
+    # A test run in the background is started with SIGINT ignored, and hands that on.
+    listen = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    start = [sys.executable, "-c", listen + "runpy.run_module('multiboard.cli', run_name='__main__')", "demo"]
+    command = [*start, "--frameworks", "torch", "--steps", "3", "--log-dir", str(tmp_path / "runs"), "--serve"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         address = next(match[0] for line in process.stdout if (match := re.search(r"http://127\.0\.0\.1:\d+/", line)))
