@@ -89,7 +89,8 @@ def _values_of_tensorboard(log_dir: Path) -> Iterator[tuple[int, Any]]:
     for path in _event_files(log_dir):
         for event in LegacyEventFileLoader(path).Load():
             for value in event.summary.value:
-                yield event.step, value
+                if not value.tag.startswith("_hparams_/"):  # the run facts
+                    yield event.step, value
 
 
 def _scalars_of_tensorboard(log_dir: Path) -> Iterator[Point]:
