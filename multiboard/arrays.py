@@ -13,7 +13,7 @@ import numpy as np
 
 from multiboard import torch_values
 from multiboard.errors import ValueKindError, ValueShapeError
-from multiboard.protocols import Pending
+from multiboard.protocols import is_pending
 from multiboard.values import IMMEDIATE
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def take_scalar(tag: str, value: Foreign) -> Foreign:
         ValueKindError: the value is not a number.
         ValueShapeError: the value has more than one element.
     """
-    if isinstance(value, (bool, int, float, Pending)):
+    if isinstance(value, (bool, int, float)) or is_pending(value):
         return value
     framework = framework_of(type(value))
     if framework:
@@ -155,7 +155,7 @@ def take_array(tag: str, value: Foreign) -> Foreign:
     Raises:
         ValueKindError: the value is not an array of numbers.
     """
-    if isinstance(value, Pending):
+    if is_pending(value):
         return value
     framework = framework_of(type(value))
     if framework:
@@ -178,7 +178,7 @@ def fetch_scalar(value: Foreign) -> float:
     """Return the number behind a taken scalar; waits for its device if necessary."""
     if isinstance(value, (bool, int, float)):
         return _float(value)
-    if isinstance(value, Pending):
+    if is_pending(value):
         value = value.fetch()
     return float(np.asarray(value, dtype=np.float64).reshape(()))
 
@@ -192,7 +192,7 @@ def _float(number: float) -> float:
 
 def fetch_array(value: Foreign) -> npt.NDArray[Any]:
     """Return the host array behind a taken array; waits for its device if necessary. bfloat16 keeps its exact values."""
-    if isinstance(value, Pending):
+    if is_pending(value):
         value = value.fetch()
     if framework_of(type(value)) == "torch":
         return torch_values.to_numpy(value)

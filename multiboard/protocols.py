@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence, Sized
@@ -16,7 +16,6 @@ still on a device come as `Scalars`."""
 T_co = TypeVar("T_co", covariant=True)
 
 
-@runtime_checkable
 class Pending(Protocol[T_co]):
     """A value that is still being computed, or still on a device.
 
@@ -28,6 +27,11 @@ class Pending(Protocol[T_co]):
     def fetch(self) -> T_co:
         """Return the value on the host. Called once, in the writer thread; may wait there."""
         ...
+
+
+def is_pending(value: object) -> TypeGuard[Pending[Any]]:
+    """Tell whether a value has still to be fetched: an `isinstance` of the protocol takes a hundred times as long."""
+    return hasattr(value, "fetch")
 
 
 class Lane(Protocol):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from multiboard.arrays import fetch_array, framework_of, take_array
-from multiboard.protocols import Pending
+from multiboard.protocols import is_pending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -134,7 +134,7 @@ def _kept(value: Any) -> Any:
 
 
 def _fetched(value: Any) -> Any:
-    return fetch_array(value) if isinstance(value, Pending) or framework_of(type(value)) == "torch" else value
+    return fetch_array(value) if is_pending(value) or framework_of(type(value)) == "torch" else value
 
 
 def _write(head: str, values: Mapping[str, Any], form: Callable[[Mapping[str, Any]], Iterator[str]]) -> None:
