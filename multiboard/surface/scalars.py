@@ -40,14 +40,28 @@ class ScalarsSurface(Surface):
             and self._known.issuperset(metrics)
             and type(step) is int
             and -1 < step < STEP_END
-            and (countOf(map(type, metrics.values()), float) == len(metrics) or IMMEDIATE.issuperset(map(type, metrics.values())))
+            and self._log_known(metrics, step, now)
         ):
+            return
+        self._intake.attempt(lambda: self._log_each(metrics, self._intake.step(step), now), step)
+
+    def _log_known(self, metrics: dict[str, Foreign], step: int, now: float) -> bool:
+        """Take scalars whose tags are known without a look at each value, if that can be done; tell whether it was."""
+        values = metrics.values()
+        if countOf(map(type, values), float) == len(metrics) or IMMEDIATE.issuperset(map(type, values)):
             if len(self._numbers) < self._lane.limit:
                 self._append((metrics.copy(), None, step, now))
             else:
                 self._lane.overflow((metrics.copy(), None, step, now))
-        else:
-            self._log_with_care(metrics, step, now)
+            return True
+        taken = tuple(values)
+        if not REFERENCES.issuperset(map(type, taken)):
+            stacked = stack_unchecked(taken, set(map(type, taken)))
+            if stacked is None:
+                return False
+            taken = stacked
+        self._lane.put_scalars(Scalars(tuple(metrics), taken, step, now))
+        return True
 
     def scalar(self, tag: str, value: Foreign, step: int, *, wall_time: float | None = None) -> None:
         """Log one scalar.
@@ -70,15 +84,7 @@ class ScalarsSurface(Surface):
         except Exception:  # noqa: BLE001  # a tag that cannot be hashed
             self._intake.refuse(TagError(tag), step)
             return
-        self._log_with_care(metrics, step, now)
-
-    def _log_with_care(self, metrics: Mapping[str, Foreign], step: object, now: float) -> None:
-        if type(step) is int and -1 < step < STEP_END and type(metrics) is dict and metrics and self._known.issuperset(metrics):
-            scalars = _references(metrics, step, now)
-            if scalars is not None:
-                self._lane.put_scalars(scalars)
-                return
-        self._intake.attempt(lambda: self._log_each(metrics, self._intake.step(step), now), step)
+        self.log(metrics, step, wall_time=now)
 
     def _log_each(self, metrics: Mapping[str, Foreign], step: int, now: float) -> None:
         if not isinstance(metrics, Mapping):
@@ -93,17 +99,9 @@ class ScalarsSurface(Surface):
             self._lane.put_scalars(Scalars(tuple(taken), stack_scalars(taken.values()), step, now))
         if not self._intake.in_first_step:
             known.update(taken)
+        if self._intake.closed:  # by another thread, meanwhile
+            known.clear()
 
     def _take(self, taken: dict[str, Foreign], tag: str, value: Foreign) -> None:
         self._intake.claim(tag, "scalar")
         taken[tag] = take_scalar(tag, value)
-
-
-def _references(metrics: dict[str, Foreign], step: int, now: float) -> Scalars | None:
-    """Return scalars of which at least one is still on a device, if they can be taken without a look at each; else None."""
-    values = tuple(metrics.values())
-    types = set(map(type, values))
-    if types <= REFERENCES:
-        return Scalars(tuple(metrics), values, step, now)
-    stacked = stack_unchecked(values, types)
-    return None if stacked is None else Scalars(tuple(metrics), stacked, step, now)
