@@ -1,7 +1,9 @@
 """What lies between the callers of one run and the writer: a queue of scalars, a queue of everything else, and what is refused.
 
 The caller appends and returns. Only what does not fit into the memory budget is looked at: it is dropped and counted, or, with
-`overflow="block"`, waited for.
+`overflow="block"`, waited for. A loop that does nothing but log would take the interpreter lock from the writer nearly all the
+time, because the writer gives it back with every NumPy operation; once a quarter of the room is taken, such a loop pauses for 2 ms
+every 1024 calls, so that its values are written instead of dropped.
 """
 
 from __future__ import annotations
@@ -25,6 +27,11 @@ _SAMPLED: Final = 17
 """One call in so many; an odd number, because calls of different size tend to alternate."""
 _POLL: Final = 0.002
 """Seconds between two looks at a full queue."""
+_HURRIED: Final = 4
+"""One part in so many of its room may fill before a queue makes its callers pause."""
+_CALLS_PER_PAUSE: Final = 1024
+_PAUSE: Final = 0.002
+"""Seconds."""
 
 
 class QueueLane:
@@ -39,7 +46,7 @@ class QueueLane:
     Attributes:
         numbers: calls with scalars.
         append: puts one there; allowed while there are fewer than `limit`.
-        limit: how many there may be.
+        limit: how many there may be before `overflow` has to be asked.
         active: whether the writer has found scalars at its last look.
     """
 
@@ -61,14 +68,17 @@ class QueueLane:
             lanes: that share the memory now; None is as before.
         """
         self._lanes = lanes or self._lanes
-        self.limit = self._budget.scalar_calls(self._call_bytes, self._lanes)
+        self._room = self._budget.scalar_calls(self._call_bytes, self._lanes)
+        self.limit = self._room // _HURRIED
 
     def overflow(self, logged: Logged) -> None:
-        """Take scalars for which there is no room: wait for it, or drop them and count."""
-        while len(self.numbers) >= self.limit and self._waits():
+        """Take scalars when there is little room: let the writer work; without room wait for it, or drop them and count."""
+        while len(self.numbers) >= self._room and self._waits():
             time.sleep(_POLL)
-        if len(self.numbers) < self.limit:
+        if len(self.numbers) < self._room:
             self.numbers.append(logged)
+            self.limit = min(self._room, len(self.numbers) + _CALLS_PER_PAUSE)
+            time.sleep(_PAUSE)
         else:
             count = 1 if isinstance(logged[0], str) else len(logged[0])
             self._reports.drop("scalar", count, logged[2], "memory is full of scalars that wait to be written")
@@ -91,7 +101,7 @@ class QueueLane:
             step: of the value.
         """
         size = bytes_of(value)
-        if self._room(tag, size):
+        if self._fits(tag, size):
             self._values.append((value, size))
             self.set_limit()
             return
@@ -100,7 +110,7 @@ class QueueLane:
             reason = f"a value of {size} bytes is larger than three quarters of memory_bytes={self._budget.limit}"
         self._reports.drop(kind, len(tag) if isinstance(tag, tuple) else 1, step, reason)
 
-    def _room(self, tag: object, size: int) -> bool:
+    def _fits(self, tag: object, size: int) -> bool:
         if not self._waits():
             return self._budget.take(tag, size, self._scalar_bytes())
         while not (fits := self._budget.take_if_free(size, self._scalar_bytes())):
@@ -142,8 +152,9 @@ class QueueLane:
         return logged
 
     def _learn_size(self, logged: list[Logged]) -> None:
-        """Take a sample of the calls for what one of them takes."""
+        """Begin to count anew, with a sample of the calls for what one of them takes."""
         self.active = True
+        self.limit = self._room // _HURRIED
         tags = [1 if isinstance(record[0], str) else len(record[0]) for record in logged[::_SAMPLED]]
         self._call_bytes = max(self._call_bytes, call_bytes(sum(tags) // len(tags)))
 

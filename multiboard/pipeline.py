@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from functools import partial
 from queue import Empty, SimpleQueue
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
 
 from multiboard.delivery import deliver, deliver_drops, deliver_scalars, guarded
@@ -32,6 +32,8 @@ INTERVAL: Final = 0.1
 """Seconds between two wake-ups: with a slice, what a killed process can lose."""
 SLICE: Final = 0.05
 """Seconds of encoding after which scalars and files have their turn."""
+_POLL: Final = 0.001
+"""Seconds between two looks at a writer that is ending."""
 
 
 class _Request:
@@ -63,7 +65,7 @@ class Pipeline:
         self._requests: deque[_Request] = deque()
         self._closing: deque[QueueLane] = deque()
         self._wake: SimpleQueue[None] = SimpleQueue()
-        self._stopping = False
+        self._stopping, self._ended = False, False
         self._thread = threading.Thread(target=self._run, name=WRITER_THREAD, daemon=True)
         self._thread.start()
         watch_pipeline(self)
@@ -116,11 +118,17 @@ class Pipeline:
         self.join(timeout)
 
     def join(self, timeout: float = EXIT_TIMEOUT) -> None:
-        """Wait for the end of the writer; neither this nor the writer takes a lock that a caller may hold."""
+        """Wait for the end of the writer; neither this nor the writer takes a lock that a caller may hold.
+
+        `Thread.join` alone would not do: a signal handler may interrupt a caller that has just taken the lock of the thread there.
+        """
         if self._thread is threading.current_thread():
             return
-        self._thread.join(timeout)
-        if self._thread.is_alive():
+        due = monotonic() + timeout
+        while not self._ended and self._thread.is_alive() and monotonic() < due:
+            sleep(_POLL)
+        self._thread.join(_POLL)
+        if not self._ended and self._thread.is_alive():
             self._reports.add("writer hangs", f"the writer thread did not finish within {timeout:g} s; values may be missing.")
 
     def _run(self) -> None:
@@ -133,6 +141,7 @@ class Pipeline:
             guarded(partial(self._drain, last=True), self._reports)
             for lane in self._lanes:
                 guarded(lane.sink.close, self._reports)
+            self._ended = True
 
     def _drain(self, *, last: bool = False) -> None:
         """Write what there is, except while memory is half full of what the disk refuses.

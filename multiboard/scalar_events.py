@@ -17,7 +17,7 @@ from multiboard.records import OVERHEAD, crc32c, frame_header, mask_crcs
 from multiboard.values import Scalars
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -49,23 +49,25 @@ def batches(logged: Iterable[Logged]) -> Iterator[tuple[Key, list[Logged]]]:
     A call whose tags occur in other sets of tags, and one whose numbers may have to be fetched, ends what was begun before.
     """
     groups: dict[Key, list[Logged]] = {}
+    begun: dict[object, Callable[[Logged], None]] = {}  # by the tag of a single scalar: how to add to its group
     grouped: set[str] = set()
     for record in logged:
         tags = record[0]
-        if type(record) is Scalars:
-            yield from groups.items()
-            groups, grouped = {}, set()
-            yield record.tags, [record]
+        if type(tags) is str and (add := begun.get(tags)) is not None:
+            add(record)
             continue
+        is_scalars = type(record) is Scalars
         key: Key = tuple(tags) if type(tags) is dict else tags  # type: ignore[assignment]
-        group = groups.get(key)
-        if group is None:
-            if not grouped.isdisjoint(tags_of(key)):
-                yield from groups.items()
-                groups, grouped = {}, set()
-            grouped.update(tags_of(key))
-            group = groups[key] = []
+        if is_scalars or (key not in groups and not grouped.isdisjoint(tags_of(key))):
+            yield from groups.items()
+            groups, begun, grouped = {}, {}, set()
+        if is_scalars:
+            yield key, [record]
+            continue
+        group = groups.setdefault(key, [])
         group.append(record)
+        grouped.update(tags_of(key))
+        begun[key] = group.append
     yield from groups.items()
 
 

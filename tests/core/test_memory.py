@@ -42,6 +42,16 @@ def stuck(log_dir):
         run.close()
 
 
+def test_a_loop_that_does_nothing_but_log_loses_nothing(log_dir):
+    names = [f"train/{k}" for k in range(10)]
+    with mb.Run(log_dir, memory_bytes=32 * 2**20) as run:
+        for step in range(50_000):
+            for name in names:
+                run.scalar(name, 0.5, step)
+    scalars = mb.read(log_dir)["."].scalars
+    assert {name: len(series) for name, series in scalars.items()} == dict.fromkeys(names, 50_000)
+
+
 def test_scalars_beyond_the_memory_are_dropped_and_counted(log_dir, stuck):
     seen = []
     run, pending = stuck(memory_bytes=1_000_000, on_drop=lambda *drop: seen.append(drop))

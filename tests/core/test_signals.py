@@ -67,6 +67,27 @@ time.sleep(30)
     assert all(len(run.scalars["x"]) == 50 for run in mb.read(log_dir).values() if run.scalars)
 
 
+def test_a_signal_that_comes_while_close_holds_the_lock_of_the_writer_thread_hangs_nobody(log_dir, run_python, steps):
+    code = """
+import linecache, os, signal, sys, threading
+import multiboard as mb
+run = mb.Run(sys.argv[1])
+run.log({"x": 0.0}, 0)
+def strike(frame, event, argument):
+    line = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
+    if frame.f_code.co_filename == threading.__file__ and line == "lock.release()":
+        sys.settrace(None)
+        os.kill(os.getpid(), signal.SIGTERM)
+    return strike
+sys.settrace(strike)
+run.close()
+sys.settrace(None)
+os.kill(os.getpid(), signal.SIGTERM)  # where threads have no such lock
+"""
+    assert run_python(code, log_dir).returncode == -signal.SIGTERM
+    assert steps(log_dir) == [0]
+
+
 def test_a_forked_child_dies_of_a_signal_at_once(log_dir, run_python, steps):
     code = """
 import os, signal, sys, time, warnings
