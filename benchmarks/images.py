@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from measure import Contender
 
 SIZE = 256
-WARM_UP = 2
-"""Pictures before the clock starts: first calls import and compile."""
+WARM_UP = 64
+"""Pictures before the clock starts: first calls import and compile, and memory is touched for the first time."""
 
 
 def pictures(kind: str, n: int) -> npt.NDArray[np.uint8]:
@@ -49,7 +49,7 @@ def log(name: str, log_dir: str, kind: str, n: int) -> None:
     logged = list(enumerate(pictures(kind, n)))
     for step, pixels in logged[:WARM_UP]:
         image("val/picture", pixels, step)
-    time.sleep(0.3)
+    time.sleep(1)
     gc.collect()
     start()
     for step, pixels in logged[WARM_UP:]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from multiboard import torch_values
+from multiboard import copies, torch_values
 from multiboard.errors import ValueKindError, ValueShapeError
 from multiboard.protocols import is_pending
 from multiboard.values import IMMEDIATE
@@ -166,7 +166,7 @@ def take_array(tag: str, value: Foreign) -> Foreign:
     if framework in {"jax", "tensorflow"}:
         return value  # immutable; a donated jax array is reported when it is fetched
     try:
-        array = np.array(value)  # copies: the caller may go on writing into its array
+        array = copies.copy(value)  # the caller may go on writing into its array
     except ValueError as error:
         raise ValueKindError(tag, value, f"an array of numbers is needed ({error}).") from error
     if array.dtype.kind in "OUSmM":

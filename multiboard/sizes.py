@@ -15,6 +15,7 @@ _PER_SCALAR: Final = 56
 """A float and its place in a dict."""
 _PER_CAPTURED_TENSOR: Final = 8 * 1024
 """Bucket counts of one tensor, 32-bit on the device and once more on the host."""
+_SMALL: Final = {int, float, bool, type(None)}
 
 
 def call_bytes(tags: int) -> int:
@@ -30,6 +31,8 @@ def bytes_of(value: Value) -> int:
 
 
 def _field_bytes(field: Any) -> int:
+    if type(field) in _SMALL:
+        return 0
     if isinstance(field, (str, bytes)):
         return len(field)
     if isinstance(field, (tuple, list)):

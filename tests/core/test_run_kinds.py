@@ -42,6 +42,14 @@ def test_a_histogram_of_nothing_finite_is_an_empty_table(written, values):
     assert written(lambda run: run.histogram("h", values, 0)).histograms["h"].value[0].shape == (0, 3)
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 3), (3, 500, 1), (200, 200, 3), (200, 300, 4)])
+@pytest.mark.parametrize("colours", [1, 16, 250, 256])
+def test_a_picture_of_noise_or_of_few_colours_keeps_every_pixel(written, shape, colours):
+    pixels = RNG.integers(0, colours, shape, np.uint8)
+    (picture,) = pictures(written, pixels, dataformats="HWC")
+    np.testing.assert_array_equal(picture.reshape(shape), pixels)
+
+
 def test_values_that_are_overwritten_afterwards_keep_what_was_logged(written):
     def actions(run):
         values = np.ones(10)
