@@ -2,8 +2,8 @@
 
 The caller appends and returns. Only what does not fit into the memory budget is looked at: it is dropped and counted, or, with
 `overflow="block"`, waited for. A loop that does nothing but log would take the interpreter lock from the writer nearly all the
-time, because the writer gives it back with every NumPy operation; once a quarter of the room is taken, such a loop pauses for 2 ms
-every 1024 calls, so that its values are written instead of dropped.
+time, because the writer gives it back with every NumPy operation; once a quarter of the room is taken, such a loop pauses for 2
+ms every 1024 calls, so that its values are written instead of dropped.
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ class Pipeline:
     def join(self, timeout: float = EXIT_TIMEOUT) -> None:
         """Wait for the end of the writer; neither this nor the writer takes a lock that a caller may hold.
 
-        `Thread.join` alone would not do: a signal handler may interrupt a caller that has just taken the lock of the thread there.
+        `Thread.join` alone would not do: a signal handler may interrupt a caller that has just taken the thread's lock there.
         """
         if self._thread is threading.current_thread():
             return

@@ -44,8 +44,8 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
     first step of the run; later it becomes one warning per cause and the value is left out and counted.
 
     What was logged is in the file after `flush` or `close`, at the end of the program (also by an exception, SIGINT, and, in
-    programs without a handler of their own, SIGTERM and SIGHUP), and otherwise after 0.2 seconds at the latest. A forked or
-    spawned process takes no values for the runs of its parent.
+    programs without a handler of their own, SIGTERM and SIGHUP), and otherwise 0.2 seconds after a device has computed it. A
+    forked or spawned process takes no values for the runs of its parent.
 
     What waits for the writer (a disk that refuses, a device that hangs) takes `memory_bytes` at most. Then, first, histograms and
     media are thinned out: of each tag one in two, then in four, and so on; they never take more than three quarters. Scalars go
