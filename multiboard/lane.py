@@ -59,6 +59,7 @@ class QueueLane:
         self.active = False
         self._call_bytes = call_bytes(1)
         self._lanes = 1
+        self.limit = 0
         self.set_limit()
 
     def set_limit(self, lanes: int | None = None) -> None:
@@ -69,7 +70,7 @@ class QueueLane:
         """
         self._lanes = lanes or self._lanes
         self._room = self._budget.scalar_calls(self._call_bytes, self._lanes)
-        self.limit = self._room // _HURRIED
+        self.limit = min(self._room, max(self._room // _HURRIED, self.limit))  # what a pause has earned stays
 
     def overflow(self, logged: Logged) -> None:
         """Take scalars when there is little room: let the writer work; without room wait for it, or drop them and count."""
@@ -148,13 +149,13 @@ class QueueLane:
                 break
             logged.append(record)
         if logged:
+            self.limit = self._room // _HURRIED
             self._learn_size(logged)
         return logged
 
     def _learn_size(self, logged: list[Logged]) -> None:
-        """Begin to count anew, with a sample of the calls for what one of them takes."""
+        """Take a sample of the calls for what one of them takes."""
         self.active = True
-        self.limit = self._room // _HURRIED
         tags = [1 if isinstance(record[0], str) else len(record[0]) for record in logged[::_SAMPLED]]
         self._call_bytes = max(self._call_bytes, call_bytes(sum(tags) // len(tags)))
 

@@ -64,10 +64,12 @@ def batches(logged: Iterable[Logged]) -> Iterator[tuple[Key, list[Logged]]]:
         if is_scalars:
             yield key, [record]
             continue
-        group = groups.setdefault(key, [])
+        group = groups.get(key)
+        if group is None:
+            grouped.update(tags_of(key))
+            group = groups[key] = []
+            begun[key] = group.append
         group.append(record)
-        grouped.update(tags_of(key))
-        begun[key] = group.append
     yield from groups.items()
 
 

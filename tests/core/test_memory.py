@@ -1,6 +1,7 @@
 """What waits for a writer that hangs takes a stated memory; what has to go is thinned, counted and said, scalars last."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -50,6 +51,17 @@ def test_a_loop_that_does_nothing_but_log_loses_nothing(log_dir):
                 run.scalar(name, 0.5, step)
     scalars = mb.read(log_dir)["."].scalars
     assert {name: len(series) for name, series in scalars.items()} == dict.fromkeys(names, 50_000)
+
+
+def test_other_values_between_the_scalars_make_no_more_pauses(stuck, monkeypatch):
+    pauses = []
+    run, _ = stuck(memory_bytes=4_000_000)
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    for step in range(3, 8_003):
+        run.scalar("x", 1.0, step)
+        if step % 10 == 0:
+            run.histogram("h", [1.0], step)
+    assert 1 <= len(pauses) <= 8
 
 
 def test_scalars_beyond_the_memory_are_dropped_and_counted(log_dir, stuck):
