@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from multiboard import tags
+from multiboard.update_ratios import update_ratios
 from multiboard.values import Histogram, Scalars
 
 if TYPE_CHECKING:
@@ -21,18 +22,21 @@ def expand(capture: Capture) -> Iterator[Histogram | Scalars]:
 
     Waits for the device; called in the writer thread.
     """
-    measured = _statistics(capture.batch.fetch())
-    by_tag = dict(zip(capture.tags, measured, strict=True))
-    for tag, statistics in by_tag.items():
+    measured = dict(zip(capture.tags, _statistics(capture.batch.fetch()), strict=True))
+    by_tag = {tag: found for tag, found in measured.items() if not capture.if_any or found.finite or found.nonfinite}
+    for tag, statistics in by_tag.items() if capture.histograms else ():
         yield Histogram(tag, statistics, capture.step, capture.wall_time, capture.descriptions.get(tag, ""))
-    numbers = _numbers(by_tag)
-    yield Scalars(tuple(numbers), tuple(numbers.values()), capture.step, capture.wall_time)
+    numbers = (_norms(by_tag) if capture.norms else {}) | (_nonfinite(by_tag) if capture.nonfinite else {})
+    if numbers:
+        yield Scalars(tuple(numbers), tuple(numbers.values()), capture.step, capture.wall_time)
 
 
 def scalar_tags(histogram_tags: tuple[str, ...]) -> list[str]:
     """Return the scalar tags that a capture may write for these histograms."""
-    groups = {tag.split("/", 1)[0] for tag in histogram_tags}
-    return [name(tag) for tag in (*histogram_tags, *groups) for name in (tags.norm, tags.nonfinite)]
+    ratios = [tags.update_ratio(path) for group, path in map(_parts, histogram_tags) if group == tags.UPDATES]
+    groups = {_parts(tag)[0] for tag in histogram_tags}
+    ratios += [tags.UPDATE_RATIO] if ratios else []
+    return [name(tag) for tag in (*histogram_tags, *groups) for name in (tags.norm, tags.nonfinite)] + ratios
 
 
 def _statistics(batch: MeasuredBatch) -> list[Statistics]:
@@ -44,11 +48,23 @@ def _statistics(batch: MeasuredBatch) -> list[Statistics]:
     return [Statistics(*row) for row in zip(counts, specials, moments, strict=True)]
 
 
-def _numbers(by_tag: Mapping[str, Statistics]) -> dict[str, float]:
-    numbers = {tags.norm(tag): statistics.norm for tag, statistics in by_tag.items()}
-    for group in dict.fromkeys(tag.split("/", 1)[0] for tag in by_tag):
-        members = [s for tag, s in by_tag.items() if tag.startswith(group + "/")]
-        numbers[tags.norm(group)] = float(np.sqrt(sum(m.norm**2 for m in members)))
-        numbers[tags.nonfinite(group)] = float(sum(m.nonfinite for m in members))
-    numbers |= {tags.nonfinite(tag): float(s.nonfinite) for tag, s in by_tag.items() if s.nonfinite}
-    return numbers
+def _norms(by_tag: Mapping[str, Statistics]) -> dict[str, float]:
+    norms = {tag: statistics.norm for tag, statistics in by_tag.items()}
+    totals = dict.fromkeys((_parts(tag)[0] for tag in norms), 0.0)
+    for tag, norm in norms.items():
+        totals[_parts(tag)[0]] += norm**2
+    totals = {group: float(np.sqrt(total)) for group, total in totals.items()}
+    return {tags.norm(tag): norm for tag, norm in (norms | totals).items()} | update_ratios(norms)
+
+
+def _nonfinite(by_tag: Mapping[str, Statistics]) -> dict[str, float]:
+    totals = dict.fromkeys((_parts(tag)[0] for tag in by_tag), 0.0)
+    for tag, statistics in by_tag.items():
+        totals[_parts(tag)[0]] += statistics.nonfinite
+    found = {tag: float(statistics.nonfinite) for tag, statistics in by_tag.items() if statistics.nonfinite}
+    return {tags.nonfinite(tag): count for tag, count in (totals | found).items()}
+
+
+def _parts(tag: str) -> tuple[str, str]:
+    group, _, path = tag.partition("/")
+    return group, path

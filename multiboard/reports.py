@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
 
-_OURS: Final = {"multiboard", "multiboard_torch", "multiboard_jax", "multiboard_keras"}
+_OURS: Final = {"multiboard", *(f"multiboard_{name}" for name in ("torch", "jax", "keras", "lightning", "transformers"))}
 WRITER_THREAD: Final = "multiboard-writer"
 _CAUSES: Final = 1000
 """Causes that are told apart; wrong calls with ever new tags must not fill the memory."""

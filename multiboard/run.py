@@ -131,7 +131,7 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
         self._numbers, self._append = self._lane.numbers, self._lane.append
         self._intake = Intake(self.log_dir, reports)
         self._known: set[str] = set()
-        self._captured: set[tuple[str, ...]] = set()
+        self._captured: set[tuple[tuple[str, ...], bool]] = set()
         self._once: set[str] = set()
         self._parent: Run | None = None
         self._children: list[Run] = []
@@ -260,12 +260,12 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
 
     def _accept_capture(self, capture: Capture) -> None:
         self._intake.step(capture.step)
-        if capture.tags not in self._captured:
-            for tag in capture.tags:
+        if (capture.tags, capture.histograms) not in self._captured:
+            for tag in capture.tags if capture.histograms else ():
                 self._intake.claim(tag, "histogram")
             for tag in scalar_tags(capture.tags):
                 self._intake.claim(tag, "scalar")
-            self._captured.add(capture.tags)
+            self._captured.add((capture.tags, capture.histograms))
         self._intake.accepted(capture.step)
         self._session.start()
         self._lane.put(capture, "histogram", capture.tags, capture.step)

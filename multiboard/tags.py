@@ -3,10 +3,21 @@
 The tags of all adapters are spelled here and nowhere else, so that three frameworks cannot drift apart:
 
     train/<metric>  val/<metric>                      scalars
-    params/<layer>/<role>  grads/<layer>/<role>       histograms
+    params/<layer>/<role>  grads/…  updates/…         histograms; the update is what is added to the parameter
+    optimizer_state/<layer>/<role>/<name>             histogram, e.g. of second moments
+    buffers/<layer>/<role>                            histogram, e.g. of running means
+    activations/<layer>                               histogram, what the layer returns
     norm/<group>/<layer>/<role>  norm/<group>         scalars, per tensor and over the whole group
     nonfinite/<group>                                 scalar, values that are NaN or infinite over the whole group
+    update_ratio/<layer>/<role>  update_ratio         scalars, norm of the update over norm of the parameter
     nonfinite/<group>/<layer>/<role>                  scalar, only for tensors and steps that have such values
+    perf/step_ms  perf/first_step_ms                  scalars, wall time per update on the host
+    perf/input_wait_ms  perf/input_share              scalars, waiting for data per update, and its share of the step time
+    perf/examples_per_s                               scalar, of this process
+    system/gpu_<statistic>  system/gpu<i>_<statistic>  scalars, of the one device in use, or of each if there are several
+    norm/grads_before_clip  norm/grads_after_clip     scalars, over what was clipped together
+    multiboard/errors                                 scalar, what went wrong in captures so far; only if something did
+    multiboard/overhead                               scalar, share of the time that captures take
     multiboard/dropped/<kind>                         scalar, values that had to go so far; only if there are some
     run/<fact>                                        hyper-parameter, a run fact
 """
@@ -19,12 +30,44 @@ from multiboard.errors import TagError, TagKindError
 
 PARAMS: Final = "params"
 GRADS: Final = "grads"
+UPDATES: Final = "updates"
+OPTIMIZER_STATE: Final = "optimizer_state"
+BUFFERS: Final = "buffers"
+UPDATE_RATIO: Final = "update_ratio"
+ACTIVATIONS: Final = "activations"
+GRADS_BEFORE_CLIP: Final = "norm/grads_before_clip"
+GRADS_AFTER_CLIP: Final = "norm/grads_after_clip"
+ERRORS: Final = "multiboard/errors"
+OVERHEAD: Final = "multiboard/overhead"
 LEARNING_RATE: Final = "train/learning_rate"
 EPOCH: Final = "train/epoch"
+STEP_MS: Final = "perf/step_ms"
+FIRST_STEP_MS: Final = "perf/first_step_ms"
+INPUT_WAIT_MS: Final = "perf/input_wait_ms"
+INPUT_SHARE: Final = "perf/input_share"
+EXAMPLES_PER_S: Final = "perf/examples_per_s"
 FACTS: Final = "run/"
 
 _ROLES: Final = {"weight": "kernel", "gamma": "scale", "beta": "bias", "embeddings": "embedding", "embedding_table": "embedding",
                  "moving_mean": "mean", "moving_variance": "var", "running_mean": "mean", "running_var": "var"}  # fmt: skip
+
+_STATES: Final = {"exp_avg": "first_moment", "exp_avg_sq": "second_moment", "max_exp_avg_sq": "max_second_moment",
+                  "square_avg": "second_moment", "momentum_buffer": "momentum",
+                  "mu": "first_moment", "nu": "second_moment", "trace": "momentum"}  # fmt: skip
+
+
+def state(native: str) -> str:
+    """Return the name of a tensor of an optimizer's state by its native name.
+
+    >>> state("exp_avg"), state("momentum_buffer"), state("prev")
+    ('first_moment', 'momentum', 'prev')
+    """
+    return _STATES.get(native, native)
+
+
+def update_ratio(path: str) -> str:
+    """Return the tag of how large an update is beside its parameter, e.g. 'update_ratio/conv1/kernel'."""
+    return f"update_ratio/{path}"
 
 
 def norm(tag: str) -> str:
@@ -40,6 +83,15 @@ def nonfinite(tag: str) -> str:
 def dropped(kind: str) -> str:
     """Return the tag of the number of values of a kind that had to go so far."""
     return f"multiboard/dropped/{kind}"
+
+
+def device(statistic: str, index: int | None = None) -> str:
+    """Return the tag of a statistic of an accelerator; the index is for processes that use several.
+
+    >>> device("memory_peak_mib"), device("memory_peak_mib", 3)
+    ('system/gpu_memory_peak_mib', 'system/gpu3_memory_peak_mib')
+    """
+    return f"system/gpu{'' if index is None else index}_{statistic}"
 
 
 def train(metric: str) -> str:

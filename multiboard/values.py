@@ -148,12 +148,16 @@ class Capture(NamedTuple):
     """An adapter's measurement of many tensors at one step.
 
     The writer thread fetches the measured batch once and writes a histogram and a norm per tensor, and a norm and a
-    non-finite count per group (the first part of the tags).
+    non-finite count per group (the first part of the tags). With params and updates in it, their ratios are written, too.
 
     Attributes:
         tags: one per tensor, e.g. 'grads/conv1/kernel'.
         batch: fetches a MeasuredBatch with T = len(tags).
         descriptions: by tag: markdown for the dashboard, e.g. native name and layer class.
+        norms: whether norms and ratios are written.
+        nonfinite: whether non-finite counts are written.
+        histograms: whether histograms are written.
+        if_any: leave out tensors of which not a single value was counted, e.g. of layers that were not called.
     """
 
     tags: tuple[str, ...]
@@ -161,6 +165,10 @@ class Capture(NamedTuple):
     step: int
     wall_time: float
     descriptions: Mapping[str, str] = MappingProxyType({})
+    norms: bool = True
+    nonfinite: bool = True
+    histograms: bool = True
+    if_any: bool = False
 
 
 Value: TypeAlias = "Scalars | Histogram | Image | Text | HParams | SessionEnd | Raw | Capture | Summary | Derived"

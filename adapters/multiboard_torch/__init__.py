@@ -1,17 +1,30 @@
-"""PyTorch adapter of multiboard: distributions of parameters and gradients from a training loop, with one line.
+"""PyTorch adapter of multiboard: distributions of parameters, gradients, updates and activations, with one line.
 
     import multiboard.torch as mbt
     mbt.watch(model, optimizer, run, every=100)
 
-- `capture`: the hooks of the optimizer, and what goes into one capture.
-- `claims`: which watch writes which parameter, if a run has several.
+- `attach`: `watch`, the line that a user writes.
+- `capture`: the hooks of the optimizers, and what goes into one capture.
+- `activations`: the hooks of layers.
+- `reads`: captures of loops written by hand.
+- `clipping`: gradient clipping that tells what it did.
+- `claims`, `selection`, `options`, `spacing`: which watch writes which parameter, which are meant, what of them, and when.
 - `layers`: the canonical path and role of every parameter.
-- `batch`: what keeps the values of one step until the writer thread takes them.
-- `statistics`: the counting kernels, for the host and for devices.
+- `draft`, `batch`, `buffers`, `norms`, `arrival`: what keeps the values of one step until the writer thread takes them.
+- `statistics`, `packs`: the counting kernels, for the host and for devices.
+- `distributed`: sums over processes.
 - `rates`: the learning rates of an optimizer.
+- `meter`, `loop`: the time of steps, and the loop that takes it; `memory`: what accelerators hold.
 - `threads`: keeps the writer thread on one core.
+- `_compat`: private names of PyTorch.
 """
 
-from multiboard_torch.capture import Watch, watch
+from multiboard_torch.attach import watch
+from multiboard_torch.capture import Watch
+from multiboard_torch.clipping import clip_grad_norm_
+from multiboard_torch.loop import Loop, loop
+from multiboard_torch.memory import memory_stats
+from multiboard_torch.meter import Meter
+from multiboard_torch.reads import log_grads, log_params
 
-__all__ = ["Watch", "watch"]
+__all__ = ["Loop", "Meter", "Watch", "clip_grad_norm_", "log_grads", "log_params", "loop", "memory_stats", "watch"]

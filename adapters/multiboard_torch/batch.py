@@ -1,139 +1,235 @@
-"""What keeps the values of one step, from the hook until the writer thread takes their statistics.
+"""What keeps the values of one step until their statistics are on the host.
 
-On a CPU the hook copies the values once, and the writer thread counts them. On any other device the hook enqueues the counting
-on the current stream, and the writer thread waits for the result: a later update in place cannot reach either.
+On a CPU a batch holds copies, and the writer thread counts them. On any other device the counting is enqueued on the current
+stream at once, and the writer thread waits for the result: a later update in place cannot reach either.
 """
 
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import torch
 
 from multiboard.buckets import BUCKETS, MOMENTS, SPECIALS
 from multiboard.values import MeasuredBatch
-from multiboard_torch.statistics import DEVICE, Measured, measure
+from multiboard_torch.arrival import Arrival
+from multiboard_torch.buffers import Buffers, group
+from multiboard_torch.distributed import Sums, unpack
+from multiboard_torch.packs import device_of
+from multiboard_torch.statistics import Measured, Tally, fold, measure
 from multiboard_torch.threads import use_one_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
-_Key = TypeVar("_Key", bound="Hashable")
+    from multiboard_torch.distributed import Reducer
+    from multiboard_torch.packs import Values
 
 HELD_BYTES: Final = 2**30
-"""What snapshots that wait for the writer thread may hold together; a capture beyond it is left out and counted."""
+"""What copies that wait for the writer thread may hold together; a capture beyond it is left out and counted."""
+
+
+class _Row(NamedTuple):
+    """A tensor on the CPU that will be counted.
+
+    Attributes:
+        place: among all rows of the batch.
+        values: a copy, or what was counted already.
+        shared: it is to be added up over all processes.
+    """
+
+    place: int
+    values: Values | Tally
+    shared: bool
 
 
 class Batch:
-    """The tensors of one capture, possibly on several devices; rows are in the order of adding."""
+    """The tensors of one capture, possibly on several devices; rows are in the order of adding.
 
-    def __init__(self) -> None:
-        self._parts: list[tuple[list[int], Snapshot | Enqueued]] = []
+    Args:
+        buffers: get the memory of the copies back.
+        reducer: adds up what is shared among processes.
+        step: of the capture.
+
+    Attributes:
+        nbytes: that the copies hold.
+        error: why this process could not measure: it takes part in the sums with nothing, and `fetch` raises it.
+    """
+
+    def __init__(self, buffers: Buffers | None = None, reducer: Reducer | None = None, step: int = 0) -> None:
+        self._buffers, self._reducer, self._step = buffers or Buffers(), reducer, step
+        self._host: list[_Row] = []
+        self._enqueued: list[tuple[list[int], Enqueued]] = []
+        self._used: list[Tensor] = []
         self._size = 0
+        self.nbytes = 0
+        self.error: Exception | None = None
+        _HELD.add(self)
 
-    def add(self, tensors: Sequence[Tensor]) -> None:
-        """Keep the values of this moment; waits for no device."""
-        for device, rows in _group(tensor.device for tensor in tensors).items():
-            chosen = [tensors[row] for row in rows]
-            part = Snapshot(chosen) if device.type == "cpu" else Enqueued(chosen)
-            self._parts.append(([self._size + row for row in rows], part))
-        self._size += len(tensors)
+    def copy(self, tensors: Sequence[Tensor], *, always: bool = False) -> list[Tensor]:
+        """Copy what is on the CPU, where nothing else keeps the values of this moment.
+
+        Args:
+            tensors: strided.
+            always: copy those on an accelerator, too.
+        """
+        rows = [row for row, tensor in enumerate(tensors) if always or tensor.device.type == "cpu"]
+        copies, used = self._buffers.copy([tensors[row] for row in rows])
+        self._used += used
+        self.nbytes += sum(buffer.nbytes for buffer in used)
+        kept = list(tensors)
+        for row, copied in zip(rows, copies, strict=True):
+            kept[row] = copied
+        return kept
+
+    def add(self, rows: Sequence[Values], shared: Sequence[bool] | None = None) -> None:
+        """Measure rows, on an accelerator now and on the CPU later, when they must still be what they are.
+
+        Args:
+            rows: strided tensors.
+            shared: which of them are to be added up over all processes.
+        """
+        flags = shared or [False] * len(rows)
+        for device, chosen in group(device_of(row) for row in rows).items():
+            places = [self._size + row for row in chosen]
+            if device.type == "cpu":
+                self._host += [_Row(place, rows[row], flags[row]) for place, row in zip(places, chosen, strict=True)]
+            else:
+                values = [rows[row] for row in chosen]
+                self._enqueue(places, lambda values=values: measure(values), [flags[row] for row in chosen], device)  # type: ignore[misc]
+        self._size += len(rows)
+
+    def add_tally(self, tally: Tally, *, shared: bool) -> None:
+        """Add what was counted already, one row of the batch per row; on the CPU it must not change any more."""
+        places = list(range(self._size, self._size + len(tally.table)))
+        device = tally.table.device
+        if device.type == "cpu":
+            self._host += [
+                _Row(place, Tally(tally.table[row : row + 1], tally.moments[row : row + 1]), shared)
+                for row, place in enumerate(places)
+            ]
+        else:
+            self._enqueue(places, lambda: fold(tally), [shared] * len(places), device)
+        self._size += len(places)
+
+    def _enqueue(self, places: list[int], measuring: Callable[[], Measured], shared: list[bool], device: torch.device) -> None:
+        reducer = self._reducer if any(shared) else None
+        self._enqueued.append((places, Enqueued(measuring, shared, device, reducer, self._step, self.error)))
 
     def is_ready(self) -> bool:
         """Tell whether `fetch` would not wait for a device."""
-        return all(part.is_ready() for _, part in self._parts if isinstance(part, Enqueued))
+        return all(part.is_ready() for _, part in self._enqueued)
 
     def fetch(self) -> MeasuredBatch:
-        """Return the statistics on the host; called once, in the writer thread, which may wait here."""
+        """Return the statistics on the host; called once, not in the training thread, and may wait there."""
         batch = MeasuredBatch(
-            np.zeros((self._size, BUCKETS), np.int32),
-            np.zeros((self._size, SPECIALS), np.int32),
-            np.zeros((self._size, MOMENTS), np.float32),
+            np.zeros((self._size, BUCKETS), np.int64),
+            np.zeros((self._size, SPECIALS), np.int64),
+            np.zeros((self._size, MOMENTS), np.float64),
         )
-        for rows, part in self._parts:
-            for whole, fetched in zip(batch, part.fetch(), strict=True):
-                whole[rows] = fetched
+        try:
+            self._fetch_host(batch)
+        finally:
+            self._buffers.give_back(self._used)
+            self._host, self._used, self.nbytes = [], [], 0
+        for places, part in self._enqueued:
+            _put(batch, places, *part.fetch())
         return batch
 
-
-class _Joined(NamedTuple):
-    """Copies of tensors of one dtype in one buffer."""
-
-    rows: list[int]
-    sizes: list[int]
-    buffer: Tensor
-
-
-class Snapshot:
-    """A copy of tensors on the CPU: one buffer and one call per dtype."""
-
-    def __init__(self, tensors: Sequence[Tensor]) -> None:
-        self._rows = len(tensors)
-        self._joined = [
-            _Joined(rows, [tensors[row].numel() for row in rows], torch.cat([tensors[row].reshape(-1) for row in rows]))
-            for rows in _group(tensor.dtype for tensor in tensors).values()
-        ]
-        self.nbytes = sum(joined.buffer.nbytes for joined in self._joined)
-        _HELD.add(self)
-
-    def fetch(self) -> MeasuredBatch:
-        """Count the copied values, on one core, and let go of them."""
+    def _fetch_host(self, batch: MeasuredBatch) -> None:
         use_one_thread()
-        copies: list[Tensor] = [torch.empty(0, device="cpu")] * self._rows
-        for joined in self._joined:
-            for row, copy in zip(joined.rows, joined.buffer.split(joined.sizes), strict=True):
-                copies[row] = copy
-        self._joined.clear()
-        measured = measure(copies)
-        self.nbytes = 0
-        return MeasuredBatch(*(array.numpy() for array in measured))
+        reducer = self._reducer if any(row.shared for row in self._host) else None
+        try:
+            self._raise_error()
+            for places, measured in _measured_on_host(self._host):
+                _put(batch, places, *(array.numpy() for array in measured))
+        except Exception:
+            if reducer is not None:  # the other processes wait for this one
+                self._reduce(reducer, batch, valid=False)
+            raise
+        if reducer is not None:
+            self._reduce(reducer, batch, valid=True)
+
+    def _raise_error(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    def _reduce(self, reducer: Reducer, batch: MeasuredBatch, *, valid: bool) -> None:
+        places = [row.place for row in self._host if row.shared]
+        counts = torch.from_numpy(np.concatenate([batch.counts[places], batch.specials[places]], axis=1))
+        reduction = reducer.start(Sums(counts, torch.from_numpy(batch.moments[places])), self._step, valid=valid)
+        reduction.wait()
+        if valid:
+            _put_sums(batch, places, unpack(*reduction.tensors()))
 
 
 class Enqueued:
     """Statistics of tensors on an accelerator, on their way to the host in one block of int32 `[T, 1024 + 4 + 4]`."""
 
-    def __init__(self, tensors: Sequence[Tensor]) -> None:
-        if tensors[0].is_cuda and torch.cuda.is_current_stream_capturing():
+    def __init__(
+        self,
+        measuring: Callable[[], Measured],
+        shared: list[bool],
+        device: torch.device,
+        reducer: Reducer | None = None,
+        step: int = 0,
+        error: Exception | None = None,
+    ) -> None:
+        if device.type == "cuda" and torch.cuda.is_current_stream_capturing():
             raise RuntimeError("the optimizer step is being captured in a CUDA graph, which replays no hooks")
-        self._copied: torch.cuda.Event | None = None
-        self._block = self._start_copy(_joined_columns(measure(tensors, DEVICE)))
+        self._shared = [row for row, is_shared in enumerate(shared) if is_shared]
+        self._error = error
+        measured = self._measured(measuring, len(shared), device, reducer)
+        self._sums = None if reducer is None else self._start_sums(reducer, measured, step)
+        self._block = Arrival([_joined_columns(measured)])
 
-    def _start_copy(self, block: Tensor) -> Tensor:
-        if not block.is_cuda:
-            return block
-        # Into pinned memory, or the copy waits; the event is waited for, because the writer thread has other streams.
-        pinned = torch.empty(block.shape, dtype=block.dtype, device="cpu", pin_memory=True)
-        pinned.copy_(block, non_blocking=True)
-        self._copied = torch.cuda.current_stream(block.device).record_event()
-        return pinned
+    def _measured(self, measuring: Callable[[], Measured], rows: int, device: torch.device, reducer: Reducer | None) -> Measured:
+        try:
+            return measuring()
+        except Exception as error:
+            if reducer is None:
+                raise
+            self._error = error  # the other processes wait for this one
+            return Measured(*(torch.zeros((rows, columns), device=device) for columns in (BUCKETS, SPECIALS, MOMENTS)))
+
+    def _start_sums(self, reducer: Reducer, measured: Measured, step: int) -> Arrival:
+        rows = _on(self._shared, measured.counts.device)
+        counts = torch.cat([measured.counts, measured.specials], dim=1).index_select(0, rows).to(torch.int64)
+        sums = Sums(counts, measured.moments.index_select(0, rows).double())
+        reduction = reducer.start(sums, step, valid=self._error is None)
+        return Arrival(reduction.tensors(), reduction.wait)
 
     def is_ready(self) -> bool:
-        """Tell whether the block has arrived."""
-        return self._copied is None or self._copied.query()
+        """Tell whether everything has arrived."""
+        return self._block.is_ready() and (self._sums is None or self._sums.is_ready())
 
     def fetch(self) -> MeasuredBatch:
         """Wait for the block and cut it up."""
-        if self._copied is not None:
-            self._copied.synchronize()
-        block = self._block.cpu().numpy()
-        counts, specials, moments = np.split(block, [BUCKETS, BUCKETS + SPECIALS], axis=1)
-        return MeasuredBatch(counts, specials, moments.view(np.float32))
+        (block,) = self._block.fetch()
+        sums = None if self._sums is None else self._sums.fetch()
+        if self._error is not None:
+            raise self._error
+        counts, specials, moments = np.split(block.numpy(), [BUCKETS, BUCKETS + SPECIALS], axis=1)
+        batch = MeasuredBatch(counts.astype(np.int64), specials.astype(np.int64), moments.view(np.float32).astype(np.float64))
+        if sums is not None:
+            _put_sums(batch, self._shared, unpack(*sums))
+        return batch
 
 
-_HELD: Final[weakref.WeakSet[Snapshot]] = weakref.WeakSet()
+_HELD: Final[weakref.WeakSet[Batch]] = weakref.WeakSet()
 
 
 class BacklogError(RuntimeError):
-    """The writer thread is so far behind that a further snapshot could exhaust the memory."""
+    """The writer thread is so far behind that a further copy could exhaust the memory."""
 
 
 def check_backlog() -> None:
-    """Raise BacklogError if the snapshots that wait for the writer thread hold more than `HELD_BYTES`."""
-    held = sum(snapshot.nbytes for snapshot in list(_HELD))
+    """Raise BacklogError if the copies that wait for the writer thread hold more than `HELD_BYTES`."""
+    held = sum(batch.nbytes for batch in list(_HELD))
     if held > HELD_BYTES:
         raise BacklogError(f"earlier captures of {held} bytes still wait for the writer thread; capture less often (every=...)")
 
@@ -142,12 +238,10 @@ def values_of(tensor: Tensor) -> Tensor:
     """Return the strided tensor whose values are counted; of a sparse one the coalesced values. The argument stays as it is.
 
     Raises:
-        TypeError: the tensor holds no values here, or only a part of them.
+        TypeError: the tensor holds no values here.
     """
     if tensor.device.type == "meta":
         raise TypeError("a tensor on the meta device has no values")
-    if hasattr(tensor, "to_local"):
-        raise TypeError("a sharded tensor (DTensor) holds only a part of its values in this process")
     tensor = tensor.detach()
     if tensor.layout == torch.sparse_coo:
         return tensor.coalesce().values()
@@ -156,13 +250,28 @@ def values_of(tensor: Tensor) -> Tensor:
     return tensor
 
 
+def _measured_on_host(rows: list[_Row]) -> list[tuple[list[int], Measured]]:
+    counted = [row for row in rows if isinstance(row.values, Tally)]
+    plain = [row for row in rows if not isinstance(row.values, Tally)]
+    measured = [([row.place for row in plain], measure([row.values for row in plain]))]  # type: ignore[misc]
+    return measured + [([row.place], fold(row.values)) for row in counted]  # type: ignore[arg-type]
+
+
+def _put(batch: MeasuredBatch, places: list[int], *columns: np.typing.NDArray[np.generic]) -> None:
+    for whole, part in zip(batch, columns, strict=True):
+        whole[places] = part
+
+
+def _put_sums(batch: MeasuredBatch, places: list[int], sums: Sums) -> None:
+    counts = sums.counts.numpy()
+    _put(batch, places, counts[:, :BUCKETS], counts[:, BUCKETS:], sums.moments.numpy())
+
+
 def _joined_columns(measured: Measured) -> Tensor:
-    return torch.cat([measured.counts, measured.specials, measured.moments.contiguous().view(torch.int32)], dim=1)
+    counts, specials = measured.counts.to(torch.int32), measured.specials.to(torch.int32)
+    return torch.cat([counts, specials, measured.moments.contiguous().view(torch.int32)], dim=1)
 
 
-def _group(keys: Iterable[_Key]) -> dict[_Key, list[int]]:
-    """Return the positions of equal keys, in order of first appearance."""
-    groups: dict[_Key, list[int]] = {}
-    for position, key in enumerate(keys):
-        groups.setdefault(key, []).append(position)
-    return groups
+def _on(rows: list[int], device: torch.device) -> Tensor:
+    indices = torch.tensor(rows, dtype=torch.int64, device="cpu")
+    return (indices.pin_memory() if device.type == "cuda" else indices).to(device, non_blocking=True)

@@ -1,121 +1,112 @@
-"""Captures of a training loop: the hooks of an optimizer, and what goes into one capture."""
+"""Captures of a training loop: the hooks of optimizers, and what goes into one capture."""
 
 from __future__ import annotations
 
-from time import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import torch
-from torch import nn
 
 from multiboard import tags
-from multiboard.arguments import check_choices, check_positive, check_run, check_start_step
-from multiboard.errors import ArgumentError, MultiboardError
-from multiboard.values import Capture
-from multiboard_torch.batch import Batch, check_backlog, values_of
-from multiboard_torch.claims import Claim
+from multiboard.errors import MultiboardError
+from multiboard_torch.batch import check_backlog
+from multiboard_torch.buffers import Buffers
+from multiboard_torch.clipping import listen, norms_around, stop_listening
+from multiboard_torch.draft import Draft, Found, found_parameter
+from multiboard_torch.layers import named_buffers
 from multiboard_torch.rates import learning_rates
+from multiboard_torch.spacing import Stopwatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
 
-    from torch import Tensor
+    from torch import Tensor, nn
     from torch.optim import Optimizer
 
     from multiboard.run import Run
+    from multiboard_torch.activations import Activations
+    from multiboard_torch.claims import Claim
+    from multiboard_torch.draft import Processes
     from multiboard_torch.layers import Named
+    from multiboard_torch.options import Options
+    from multiboard_torch.spacing import Spacing
 
 STAGE: Final = "as the optimizer sees it"
 """Accumulated, unscaled, clipped and all-reduced, if the loop does these before `optimizer.step()`."""
 
 
-def watch(
-    model: nn.Module,
-    optimizer: Optimizer,
-    run: Run,
-    *,
-    every: int = 100,
-    log: Iterable[str] = (tags.PARAMS, tags.GRADS),
-    start_step: int = 0,
-) -> Watch:
-    """Write the distributions of parameters and gradients, and the learning rate, at every n-th optimizer step.
-
-    At a captured step n the run gets histograms `params/<layer>/<role>` (the values before update n) and `grads/<layer>/<role>`
-    (the gradients of update n), their norms and numbers of non-finite values, and `train/learning_rate`. The training is not
-    changed and does not wait: on a CPU the hook copies the values, on other devices it enqueues kernels. What goes wrong in a
-    capture is counted by the run and said once.
-
-    Of a sparse gradient the coalesced values are counted, of complex values the magnitudes. With several parameter groups of
-    different rates each rate is written too, as `train/learning_rate/<index>`. Two optimizers of one model need two watches; a
-    parameter that neither holds is written by the first one, and totals such as `norm/grads` are those of each watch.
-
-    Args:
-        model: the model, also wrapped (DataParallel, DistributedDataParallel) or compiled. Buffers, such as running
-            statistics, are no parameters and are left out.
-        optimizer: the optimizer that updates the model, or a part of it. Its gradients are seen in a step pre-hook, or after the
-            step if it is given a closure, which computes them.
-        run: the run to write to.
-        every: steps from one capture to the next, at least 1; step 0 is captured.
-        log: any of 'params' and 'grads'.
-        start_step: number of optimizer steps taken before, when a training is resumed.
-
-    Returns:
-        A handle that counts the steps and takes the hooks off again; it need not be kept.
-
-    Raises:
-        ArgumentError: an argument is not one of the possible ones, the optimizer holds no parameter of the model, or another
-            watch of this run writes other parameters under the same tags.
-
-    Example:
-        >>> import tempfile, torch, multiboard as mb, multiboard.torch as mbt
-        >>> model = torch.nn.Linear(2, 1)
-        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        >>> with mb.Run(tempfile.mkdtemp()) as run, mbt.watch(model, optimizer, run, every=10) as watching:
-        ...     for _ in range(20):
-        ...         loss = model(torch.ones(4, 2)).square().mean()
-        ...         loss.backward()
-        ...         run.log({"train/loss": loss}, watching.step)
-        ...         optimizer.step()
-        >>> watching.step
-        20
-    """
-    if not isinstance(model, nn.Module):
-        raise ArgumentError("model", model, "pass the torch.nn.Module that is trained")
-    if not isinstance(optimizer, torch.optim.Optimizer):
-        raise ArgumentError("optimizer", optimizer, "pass the torch.optim.Optimizer whose step() updates the model")
-    check_start_step(start_step)
-    groups = check_choices("log", log, (tags.PARAMS, tags.GRADS))
-    return Watch(model, optimizer, check_run(run), check_positive("every", every), groups, start_step)
-
-
 class Watch:
-    """The hooks of one optimizer: made by `watch`, a context manager that removes them at its end.
+    """The hooks of the optimizers that make one update: made by `watch`, a context manager that removes them at its end.
 
     Attributes:
-        step: the global step of the next optimizer step: before `optimizer.step()` that of the loss just computed, afterwards
+        step: the global step of the next update: before and inside `optimizer.step()` that of the loss just computed, afterwards
             one more.
     """
 
     def __init__(
-        self, model: nn.Module, optimizer: Optimizer, run: Run, every: int, groups: tuple[str, ...], start_step: int
+        self,
+        model: nn.Module,
+        optimizers: Sequence[Optimizer],
+        run: Run | None,
+        options: Options,
+        claim: Claim,
+        spacing: Spacing,
+        processes: Processes,
+        start_step: int,
     ) -> None:
         self.step = start_step
-        self._model, self._optimizer, self._run = model, optimizer, run
-        self._every, self._groups = every, groups
-        self._after_closure: _Draft | None = None
-        self._claim = Claim(model, optimizer, run)
+        self._model, self._optimizers, self._run = model, tuple(optimizers), run
+        self._options, self._claim, self._spacing, self._processes = options, claim, spacing, processes
+        self._activations: Activations | None = None
+        self._buffers, self._stopwatch = Buffers(), Stopwatch()
+        self._draft: Draft | None = None
+        self._stepped: set[int] = set()
+        self._due = self._paused = False
+        self._errors = 0
+        self._stage = STAGE
         # Traced into a compiled training step, the changing step number would compile the step again each time.
         before, after = (torch.compiler.disable(hook) for hook in (self._before_step, self._after_step))
-        self._handles = [optimizer.register_step_pre_hook(before), optimizer.register_step_post_hook(after)]
+        self._handles = [
+            handle
+            for optimizer in self._optimizers
+            for handle in (optimizer.register_step_pre_hook(before), optimizer.register_step_post_hook(after))
+        ]
+
+    def begin(self, activations: Activations | None) -> None:
+        """Plan the first capture."""
+        self._activations = activations
+        listen(self)
+        self._plan()
 
     def remove(self) -> None:
-        """Take the hooks off the optimizer; a second call does nothing. Captures already taken are still written."""
+        """Take all hooks off; a second call does nothing. Captures already taken are still written."""
+        if self._stepped:
+            self._end_update()
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
-        self._after_closure = None
+        self._due, self._draft = False, None
+        stop_listening(self)
+        if self._activations is not None:
+            self._activations.remove()
+        if self._processes.reducer is not None:
+            self._processes.reducer.close()
         self._claim.give_up()
+
+    def pause(self) -> None:
+        """Capture nothing until `resume`; steps are counted on."""
+        self._paused = True
+        self._plan()
+
+    def resume(self) -> None:
+        """Capture again after `pause`."""
+        self._paused = False
+        self._plan()
+
+    def log_now(self) -> None:
+        """Capture the next update whatever `every` says, also while paused; in a job of several processes call it on all."""
+        self._spacing.force()
+        self._plan()
 
     def __enter__(self) -> Self:
         return self
@@ -124,95 +115,183 @@ class Watch:
         self.remove()
 
     def __repr__(self) -> str:
-        return f"Watch({type(self._model).__name__}, {type(self._optimizer).__name__}, {self._run!r}, step={self.step})"
+        optimizers = ", ".join(dict.fromkeys(type(optimizer).__name__ for optimizer in self._optimizers))
+        return f"Watch({type(self._model).__name__}, {optimizers}, {self._run!r}, step={self.step})"
+
+    def holds(self, parameters: set[int]) -> bool:
+        """Tell whether any of these parameters, given by id, is one that this watch updates."""
+        return not self._claim.held().isdisjoint(parameters)
+
+    def note_clipping(self, before: Tensor, max_norm: float) -> None:
+        """Write the norms around a clipping of gradients of the next update, if that is captured.
+
+        Args:
+            before: the norm before it.
+            max_norm: that was asked for.
+        """
+        self._stage = f"after clipping to a norm of {max_norm:g}"
+        if self._due:
+            self._guard(lambda: self._log(norms_around(before, max_norm)), "the norm of clipped gradients was left out")
+
+    def report(self, error: Exception, what: str) -> None:
+        """Count what went wrong, and say it once per cause; raises nothing."""
+        self._errors += 1
+        kind = type(error).__name__
+        cause = f"{kind} {getattr(error, 'tag', '')}".strip() if isinstance(error, MultiboardError) else f"capture {kind}"
+        if self._run is not None:
+            self._run.report(cause, f"{what}: {kind}: {error}")
+            if not self._run.closed:
+                self._guard(lambda: self._log({tags.ERRORS: float(self._errors)}), "")
 
     # ------------------------------------------------------------------ hooks: they return None and raise nothing
 
     def _before_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        step, self.step = self.step, self.step + 1
-        self._after_closure = None
-        if step % self._every == 0:
-            closure = any(callable(value) and value is not optimizer for value in (*args, *kwargs.values()))
-            self._guard(lambda: self._log_rates(step), f"the learning rate of step {step} was left out")
-            self._guard(lambda: self._start(step, closure), f"the capture of step {step} was left out")
+        if id(optimizer) in self._stepped:
+            self._end_update()
+        if not self._due:
+            return
+        if self._draft is None:
+            self._guard(self._log_rates, f"the learning rate of step {self.step} was left out")
+            self._capture(self._start)
+        if not _has_closure(optimizer, args, kwargs):
+            self._capture(lambda: self._add_grads(optimizer))
 
-    def _after_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: ARG002
-        draft, self._after_closure = self._after_closure, None
-        if draft is not None:
-            self._guard(lambda: self._finish(draft), f"the capture of step {draft.step} was left out")
+    def _after_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if _was_skipped(optimizer):
+            self._draft = None
+            return
+        if self._due and _has_closure(optimizer, args, kwargs):
+            self._capture(lambda: self._add_grads(optimizer))
+        self._stepped.add(id(optimizer))
+        if len(self._stepped) == len(self._optimizers):
+            self._end_update()
 
-    def _guard(self, action: Callable[[], None], otherwise: str) -> None:
+    def _capture(self, action: Callable[[], None]) -> None:
+        """Do a part of the capture; if it fails the rest of it is left out, too."""
+        if self._due:
+            device = next((named.parameter.device for named in self._claim.names()), torch.device("cpu"))
+            self._due = self._guard(
+                lambda: self._stopwatch.measure(action, device), f"the capture of step {self.step} was left out"
+            )
+
+    def _guard(self, action: Callable[[], None], otherwise: str) -> bool:
         try:
             with torch.no_grad():
                 action()
         except Exception as error:  # noqa: BLE001  # nothing of ours may end a training
-            self._report(error, otherwise)
+            if otherwise:
+                self.report(error, otherwise)
+            return False
+        return True
 
-    def _report(self, error: Exception, what: str) -> None:
-        kind = type(error).__name__
-        cause = f"{kind} {getattr(error, 'tag', '')}".strip() if isinstance(error, MultiboardError) else f"capture {kind}"
-        self._run.report(cause, f"{what}: {kind}: {error}")
+    def _end_update(self) -> None:
+        self._stepped.clear()
+        if self._draft is not None:
+            self._capture(self._finish)
+            self._note_cost()
+        self._draft, self._stage = None, STAGE
+        self.step += 1
+        self._plan()
+
+    def _plan(self) -> None:
+        """Decide whether the next update is captured, and count activations from now on if so."""
+        self._guard(self._decide, "the next capture was left out")
+
+    def _decide(self) -> None:
+        writes = self._run is not None or self._processes.reducer is not None
+        self._due = writes and self._spacing.due(self.step, paused=self._paused)
+        if self._activations is not None:
+            self._activations.start() if self._due else self._activations.stop()
+
+    def _note_cost(self) -> None:
+        if self._activations is not None:
+            self._stopwatch.add(self._activations.seconds())
+        self._spacing.captured(self.step, self._stopwatch.take())
+        if self._spacing.limited and self._spacing.share is not None:
+            self._guard(lambda: self._log({tags.OVERHEAD: self._spacing.share}), "the overhead was left out")
 
     # ------------------------------------------------------------------ one capture
 
-    def _start(self, step: int, closure: bool) -> None:
-        check_backlog()
-        draft = _Draft(step, self._claim.own())
-        if tags.PARAMS in self._groups:
-            self._add(draft, tags.PARAMS, [(named, named.parameter) for named in draft.own])
-        if closure:
-            self._after_closure = draft
-        else:
-            self._finish(draft)
+    def _start(self) -> None:
+        if self._processes.reducer is None:
+            check_backlog()
+        draft = Draft(self.step, self._options, self._buffers, self._processes, self.report)
+        groups, own = self._options.groups, self._claim.own()
+        if tags.PARAMS in groups:
+            held = self._claim.held() if tags.UPDATES in groups else set()
+            draft.add(tags.PARAMS, self._parameters(own, held), keep=True)
+            draft.add(tags.PARAMS, self._parameters(own, {id(named.parameter) for named in own} - held))
+        elif tags.UPDATES in groups:
+            draft.add(tags.PARAMS, self._parameters(own, self._claim.held()), keep=True, written=False)
+        if tags.BUFFERS in groups:
+            draft.add(tags.BUFFERS, [found_parameter(named, named.parameter) for named in named_buffers(self._model)])
+        self._draft = draft
 
-    def _finish(self, draft: _Draft) -> None:
-        if tags.GRADS in self._groups:
-            held = self._claim.held()
-            found = [(named, named.parameter.grad) for named in draft.own if id(named.parameter) in held]
-            self._add(draft, tags.GRADS, [(named, self._unscaled(grad)) for named, grad in found if grad is not None])
-        if draft.tags:
-            self._run.capture(draft.finished())
+    def _add_grads(self, optimizer: Optimizer) -> None:
+        if self._draft is None or tags.GRADS not in self._options.groups:
+            return
+        held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+        found = [(named, named.parameter.grad) for named in self._claim.own() if id(named.parameter) in held]
+        self._draft.add(
+            tags.GRADS,
+            [found_parameter(named, _unscaled(optimizer, grad), self._stage) for named, grad in found if grad is not None],
+        )
 
-    def _add(self, draft: _Draft, group: str, found: list[tuple[Named, Tensor]]) -> None:
-        values = []
-        for named, tensor in found:
-            try:
-                values.append(values_of(tensor))
-            except Exception as error:  # noqa: BLE001  # one tensor that cannot be counted does not cost the others
-                self._report(error, f"{group}/{named.path} was left out at step {draft.step}")
-            else:
-                draft.name(group, named)
-        draft.batch.add(values)
+    def _finish(self) -> None:
+        draft = self._draft
+        if draft is None:
+            return
+        own, held = self._claim.own(), self._claim.held()
+        if tags.UPDATES in self._options.groups:
+            draft.add_changes(tags.UPDATES, self._parameters(own, held))
+        if tags.OPTIMIZER_STATE in self._options.groups:
+            draft.add(tags.OPTIMIZER_STATE, [found for optimizer in self._optimizers for found in _states(optimizer, own)])
+        draft.submit(self._run)
+        if self._activations is not None:
+            self._activations.submit(self._run, self.step, self._options, self._processes)
 
-    def _unscaled(self, grad: Tensor) -> Tensor:
-        """Undo the loss scale that a fused optimizer takes off inside its step, where GradScaler leaves it as an attribute."""
-        scale = getattr(self._optimizer, "grad_scale", None)
-        return grad.detach() / scale.to(grad.device, non_blocking=True) if isinstance(scale, torch.Tensor) else grad
+    def _log_rates(self) -> None:
+        self._log(learning_rates(self._claim.groups(), self._claim.groups_before()))
 
-    def _log_rates(self, step: int) -> None:
-        rates = learning_rates(self._optimizer, self._claim.groups_before())
-        if rates:
-            self._run.log(rates, step)
+    def _parameters(self, own: Iterable[Named], chosen: set[int]) -> list[Found]:
+        return [found_parameter(named, named.parameter) for named in own if id(named.parameter) in chosen]
+
+    def _log(self, numbers: dict[str, Any]) -> None:
+        if self._run is not None and numbers:
+            self._run.log(numbers, self.step)
 
 
-class _Draft:
-    """A capture that is being put together."""
+def _has_closure(optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    return any(callable(value) and value is not optimizer for value in (*args, *kwargs.values()))
 
-    def __init__(self, step: int, own: list[Named]) -> None:
-        self.step = step
-        self.own = own
-        self.batch = Batch()
-        self.tags: list[str] = []
-        self._wall_time = time()
-        self._descriptions: dict[str, str] = {}
 
-    def name(self, group: str, named: Named) -> None:
-        """Add the name of the next row of the batch."""
-        tag = f"{group}/{named.path}"
-        self.tags.append(tag)
-        stage = STAGE if group == tags.GRADS else ""
-        self._descriptions[tag] = tags.description(named.native, named.layer_class, stage)
+def _unscaled(optimizer: Optimizer, grad: Tensor) -> Tensor:
+    """Undo the loss scale that a fused optimizer takes off inside its step, where GradScaler leaves it as an attribute."""
+    scale = getattr(optimizer, "grad_scale", None)
+    return grad.detach() / scale.to(grad.device, non_blocking=True) if isinstance(scale, torch.Tensor) else grad
 
-    def finished(self) -> Capture:
-        """Return the record for the run."""
-        return Capture(tuple(self.tags), self.batch, self.step, self._wall_time, self._descriptions)
+
+def _was_skipped(optimizer: Optimizer) -> bool:
+    """Tell whether a fused optimizer found infinite gradients and left the parameters alone; known at once on a CPU only.
+
+    Reading it from an accelerator would wait, so there such a step counts as one.
+    """
+    found_inf = getattr(optimizer, "found_inf", None)
+    return isinstance(found_inf, torch.Tensor) and found_inf.device.type == "cpu" and bool(found_inf.item())
+
+
+def _states(optimizer: Optimizer, own: Iterable[Named]) -> list[Found]:
+    """Return the tensors of an optimizer's state that belong to one parameter each; no counters, no state of all parameters."""
+    held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    return [
+        found_parameter(named, value, f"{name} of {type(optimizer).__name__}", f"/{tags.state(name)}")
+        for named in own
+        if id(named.parameter) in held
+        for name, value in optimizer.state.get(named.parameter, {}).items()
+        if isinstance(value, torch.Tensor) and name != "step" and _belongs(value, named.parameter)
+    ]
+
+
+def _belongs(state: Tensor, parameter: Tensor) -> bool:
+    """Tell whether a state is that of one parameter, also as rows or columns, and not of all of them."""
+    return state.ndim == parameter.ndim and state.numel() <= parameter.numel()

@@ -9,20 +9,20 @@ import torch
 from multiboard import tags
 
 if TYPE_CHECKING:
-    from torch.optim import Optimizer
+    from collections.abc import Mapping, Sequence
 
 
-def learning_rates(optimizer: Optimizer, before: int = 0) -> dict[str, Any]:
+def learning_rates(groups: Sequence[Mapping[str, Any]], before: int = 0) -> dict[str, Any]:
     """Return the learning rates by tag, ready for `Run.log`; a rate on an accelerator stays there.
 
     Args:
-        optimizer: a group without a rate (None, or no such entry) is left out.
+        groups: parameter groups; one without a rate (None, or no such entry) is left out.
         before: number of groups of other optimizers that are written to the same run. If there are any, the plain tag is theirs.
 
     Returns:
         'train/learning_rate' of the first group, and 'train/learning_rate/<index>' of each if they differ.
     """
-    rates = {before + index: _rate(group.get("lr")) for index, group in enumerate(optimizer.param_groups)}
+    rates = {before + index: _rate(group.get("lr")) for index, group in enumerate(groups)}
     rates = {index: rate for index, rate in rates.items() if rate is not None}
     numbered = {f"{tags.LEARNING_RATE}/{index}": rate for index, rate in rates.items()}
     if before:

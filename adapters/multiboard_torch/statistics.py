@@ -7,6 +7,8 @@ many small ones share their calls. There are two kernels, because no counting fu
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -16,7 +18,6 @@ from multiboard.buckets import (
     BUCKETS,
     END_FIELD,
     FIRST_FIELD,
-    FLOAT32_MAX,
     KEY_SHIFT,
     KEYS,
     LARGEST,
@@ -25,13 +26,20 @@ from multiboard.buckets import (
     SMALLEST,
     SPECIALS,
 )
+from multiboard_torch.packs import device_of, joined, packs, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
 
+    from multiboard_torch.packs import Values
+
 _INFINITY: Final = float("inf")
+_SEGMENT: Final = 4096
+"""Values that are added up one after the other at most: more would lose digits on a CPU, and idle cores on a GPU."""
+_LAYOUTS: Final = 4096
+"""Packs whose sizes are kept on their device: sending them again would cost a copy each."""
 
 
 class Measured(NamedTuple):
@@ -55,98 +63,84 @@ class Kernel(NamedTuple):
     Attributes:
         elements: values per pack at most.
         tensors: tensors per pack at most.
-        count_keys: from the keys of a pack (int32 `[N]`) and the sizes of its tensors (R of them) to counts `[R, 4096]`.
+        count_keys: adds the keys of a pack (int32 `[N]`), given the sizes of its tensors (R of them), to counts `[R, 4096]`.
         take_moments: from the values of a pack (float32 `[N]`) and the sizes to float32 moments `[R, 4]`.
     """
 
     elements: int
     tensors: int
-    count_keys: Callable[[Tensor, list[int]], Tensor]
+    count_keys: Callable[[Tensor, list[int], Tensor], None]
     take_moments: Callable[[Tensor, list[int]], Tensor]
 
 
-class _Pack(NamedTuple):
-    """Pieces of consecutive tensors, none of them empty.
+class Tally(NamedTuple):
+    """Counts before they are folded: they add up over chunks and over calls.
 
     Attributes:
-        first: the index of the first tensor.
-        pieces: one flat piece per tensor.
+        table: int32 `[T, 4096]` by key.
+        moments: float32 `[T, 4]`, as in `Measured`.
     """
 
-    first: int
-    pieces: list[Tensor]
+    table: Tensor
+    moments: Tensor
 
 
-def measure(tensors: Sequence[Tensor], kernel: Kernel | None = None) -> Measured:
-    """Count the values of the tensors of one capture; gives exactly the counts of `multiboard.buckets.measure`.
+def measure(rows: Sequence[Values], kernel: Kernel | None = None) -> Measured:
+    """Count the values of one capture; gives exactly the counts of `multiboard.buckets.measure`.
 
     Never waits for a device. Reads the tensors only, in the order of the current stream.
 
     Args:
-        tensors: strided tensors of any shape and dtype, all on one device. Complex values are measured by their magnitude.
+        rows: strided tensors of any shape and dtype, or differences, all on one device. Complex values are measured by their
+            magnitude.
         kernel: the counting kernel, by default the one for the device of the tensors.
 
     Returns:
         One row per tensor, on the device of the tensors.
     """
-    device = tensors[0].device if tensors else torch.device("cpu")
-    kernel = kernel or (HOST if device.type == "cpu" else DEVICE)
-    with torch.no_grad():
-        table = torch.zeros((len(tensors), KEYS), dtype=torch.int32, device=device)
-        moments = _no_moments(len(tensors), device)
-        for pack in _packs(tensors, kernel):
-            rows = slice(pack.first, pack.first + len(pack.pieces))
-            casted = [to_float32(piece) for piece in pack.pieces]
-            values = casted[0] if len(casted) == 1 else torch.cat(casted)
-            sizes = [piece.numel() for piece in pack.pieces]
-            keys = (values.view(torch.int32) >> KEY_SHIFT) & (KEYS - 1)
-            table[rows] += kernel.count_keys(keys, sizes)
-            _merge(moments[rows], kernel.take_moments(values, sizes))
-        return Measured(*_fold(table), moments)
+    device = device_of(rows[0]) if rows else torch.device("cpu")
+    with torch.no_grad(), any_order():
+        tally = empty_tally(len(rows), device)
+        add_to_tally(tally, rows, kernel or kernel_for(device))
+        return fold(tally)
 
 
-def to_float32(values: Tensor) -> Tensor:
-    """Cast as the scheme says: magnitude of complex, float64 clamped to the finite float32 range, others as they are.
-
-    The magnitude is computed in float64, so that it rounds as the host's does.
-    """
-    if values.is_complex():
-        parts = torch.view_as_real(values).double()
-        magnitude = torch.hypot(parts[..., 0], parts[..., 1])
-        if values.dtype != torch.complex128:
-            return magnitude.float()
-        values = magnitude
-    if values.dtype == torch.float64:
-        values = torch.where(values.isinf(), values, values.clamp(-FLOAT32_MAX, FLOAT32_MAX))
-    return values.float()
-
-
-def _packs(tensors: Sequence[Tensor], kernel: Kernel) -> Iterator[_Pack]:
-    pack, room = _Pack(0, []), kernel.elements
-    for row, tensor in enumerate(tensors):
-        flat = _flat(tensor)
-        for piece in flat.split(kernel.elements) if flat.numel() > kernel.elements else (flat,):
-            follows = row == pack.first + len(pack.pieces)
-            if pack.pieces and not (follows and piece.numel() <= room and len(pack.pieces) < kernel.tensors):
-                yield pack
-                pack, room = _Pack(row, []), kernel.elements
-            if piece.numel():
-                pack = pack if pack.pieces else _Pack(row, [])
-                pack.pieces.append(piece)
-                room -= piece.numel()
-    if pack.pieces:
-        yield pack
-
-
-def _flat(tensor: Tensor) -> Tensor:
-    return tensor.detach().resolve_conj().resolve_neg().reshape(-1)
-
-
-def _no_moments(rows: int, device: torch.device) -> Tensor:
+def empty_tally(rows: int, device: torch.device) -> Tally:
+    """Return the counts of nothing."""
     moments = torch.zeros((rows, MOMENTS), dtype=torch.float32, device=device)
     moments[:, SMALLEST].fill_(_INFINITY)
     moments[:, LARGEST].fill_(-_INFINITY)
-    return moments
+    return Tally(torch.zeros((rows, KEYS), dtype=torch.int32, device=device), moments)
+
+
+def add_to_tally(tally: Tally, rows: Sequence[Values], kernel: Kernel) -> None:
+    """Add the counts of tensors to those of the same rows, in place."""
+    for pack in packs(rows, kernel.elements, kernel.tensors):
+        span = slice(pack.first, pack.first + len(pack.pieces))
+        values = joined(pack.pieces)
+        sizes = [size_of(piece) for piece in pack.pieces]
+        keys = (values.view(torch.int32) >> KEY_SHIFT) & (KEYS - 1)
+        kernel.count_keys(keys, sizes, tally.table[span])
+        _merge(tally.moments[span], kernel.take_moments(values, sizes))
+
+
+def kernel_for(device: torch.device) -> Kernel:
+    """Return the counting kernel of a kind of device."""
+    return HOST if device.type == "cpu" else DEVICE
+
+
+@contextmanager
+def any_order() -> Iterator[None]:
+    """Let integers be added in any order, which `use_deterministic_algorithms` forbids or makes wait for the device."""
+    if not torch.are_deterministic_algorithms_enabled():
+        yield
+        return
+    only_warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(mode=False)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(mode=True, warn_only=only_warns)
 
 
 def _merge(moments: Tensor, part: Tensor) -> None:
@@ -155,22 +149,23 @@ def _merge(moments: Tensor, part: Tensor) -> None:
     moments[:, LARGEST] = torch.maximum(moments[:, LARGEST], part[:, LARGEST])
 
 
-def _fold(table: Tensor) -> tuple[Tensor, Tensor]:
-    """Fold key counts `[T, 4096]` into bucket counts `[T, 1024]` and special counts `[T, 4]`, as `buckets.fold_keys` does."""
-    cube = table.view(len(table), 2, 256, MANTISSAS)
+def fold(tally: Tally) -> Measured:
+    """Fold key counts into bucket counts and special counts, as `buckets.fold_keys` does."""
+    rows = len(tally.table)
+    cube = tally.table.view(rows, 2, 256, MANTISSAS)
     body = cube[:, :, FIRST_FIELD:END_FIELD].clone()
     body[:, :, 0, 0] += cube[:, :, 1:FIRST_FIELD].sum((2, 3))
     body[:, :, -1, -1] += cube[:, :, END_FIELD:255].sum((2, 3))
     zeros, nans = cube[:, :, 0].sum((1, 2)), cube[:, :, 255, 1:].sum((1, 2))
     specials = torch.stack([zeros, nans, cube[:, 0, 255, 0], cube[:, 1, 255, 0]], dim=1)
-    return body.view(len(table), BUCKETS), specials.to(torch.int32).view(-1, SPECIALS)
+    return Measured(body.view(rows, BUCKETS), specials.to(torch.int32).view(-1, SPECIALS), tally.moments)
 
 
-def _count_keys_on_host(keys: Tensor, sizes: list[int]) -> Tensor:
+def _count_keys_on_host(keys: Tensor, sizes: list[int], table: Tensor) -> None:
     if len(sizes) > 1:
         offsets = torch.arange(0, len(sizes) * KEYS, KEYS, dtype=torch.int32, device="cpu")
         keys = keys + offsets.repeat_interleave(torch.tensor(sizes, device="cpu"))
-    return torch.bincount(keys, minlength=len(sizes) * KEYS).view(-1, KEYS)
+    table += torch.bincount(keys, minlength=len(sizes) * KEYS).view(-1, KEYS)
 
 
 def _take_moments_on_host(values: Tensor, sizes: list[int]) -> Tensor:
@@ -186,24 +181,45 @@ def _take_moments_on_host(values: Tensor, sizes: list[int]) -> Tensor:
     return torch.from_numpy(np.stack([sums, squares, *extremes], axis=1))
 
 
-def _count_keys_on_device(keys: Tensor, sizes: list[int]) -> Tensor:
-    table = keys.new_zeros((len(sizes), KEYS))
-    one = keys.new_ones(1)
-    for row, piece in zip(table, keys.long().split(sizes), strict=True):
-        row.scatter_add_(0, piece, one.expand(len(piece)))
-    return table
+def _count_keys_on_device(keys: Tensor, sizes: list[int], table: Tensor) -> None:
+    index = keys.long()
+    if len(sizes) > 1:
+        index += _offsets(tuple(sizes), keys.device).repeat_interleave(_lengths(tuple(sizes), keys.device), output_size=len(keys))
+    table.view(-1).scatter_add_(0, index, keys.new_ones(1).expand(len(keys)))
 
 
 def _take_moments_on_device(values: Tensor, sizes: list[int]) -> Tensor:
     # nan_to_num and not where: a Python number given to where is copied to the device, and that copy waits.
     kept, low, high = (values.nan_to_num(other, other, other) for other in (0.0, _INFINITY, -_INFINITY))
-    reduced = [
-        [part.sum() for part in kept.split(sizes)],
-        [part.sum() for part in kept.square().split(sizes)],
-        [part.amin() for part in low.split(sizes)],
-        [part.amax() for part in high.split(sizes)],
-    ]
-    return torch.stack([number for column in reduced for number in column]).view(MOMENTS, -1).T
+    reductions: tuple[tuple[Tensor, str], ...] = ((kept, "sum"), (kept.square(), "sum"), (low, "min"), (high, "max"))
+    for lengths in (
+        _lengths(tuple(sizes), values.device, _SEGMENT),
+        _lengths(tuple(-(-size // _SEGMENT) for size in sizes), values.device),
+    ):
+        # unsafe: the check of the lengths would wait for the device.
+        reductions = tuple((torch.segment_reduce(part, how, lengths=lengths, unsafe=True), how) for part, how in reductions)
+    return torch.stack([part for part, _ in reductions], dim=1)
+
+
+@lru_cache(_LAYOUTS)
+def _lengths(sizes: tuple[int, ...], device: torch.device, most: int | None = None) -> Tensor:
+    """Return the lengths of segments on their device, each cut into segments of so many values at most."""
+    cut = [part for size in sizes for part in _cut(size, most or size)]
+    return _on_device(torch.tensor(cut, dtype=torch.int64, device="cpu"), device)
+
+
+def _cut(size: int, most: int) -> list[int]:
+    return [most] * (size // most) + [size % most] * (size % most > 0)
+
+
+@lru_cache(_LAYOUTS)
+def _offsets(sizes: tuple[int, ...], device: torch.device) -> Tensor:
+    return torch.arange(0, len(sizes) * KEYS, KEYS, dtype=torch.int64, device=device)
+
+
+def _on_device(numbers: Tensor, device: torch.device) -> Tensor:
+    """Copy without waiting: from memory that is not pinned CUDA would wait."""
+    return (numbers.pin_memory() if device.type == "cuda" else numbers).to(device, non_blocking=True)
 
 
 HOST: Final = Kernel(131_072, 64, _count_keys_on_host, _take_moments_on_host)

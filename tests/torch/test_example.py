@@ -28,6 +28,6 @@ def test_the_example_learns_the_digits_and_logs_every_kind(log_dir):
         "dense2/kernel",
         "dense2/bias",
     ]
-    assert list(data.histograms) == [f"{group}/{layer}" for group in ("params", "grads") for layer in layers]
+    assert list(data.histograms) == [f"{group}/{layer}" for group in ("params", "grads", "updates") for layer in layers]
     assert list(data.images) == ["val/examples"]
     assert list(data.texts) == ["run/notes"]

@@ -65,11 +65,11 @@ def test_a_rate_on_a_device_is_handed_over_unread():
     optimizer = torch.optim.SGD([{"params": [torch.zeros(1)]}, {"params": [torch.zeros(1)]}], lr=0.1)
     for group, rate in zip(optimizer.param_groups, rates, strict=True):
         group["lr"] = rate
-    found = learning_rates(optimizer)
+    found = learning_rates(optimizer.param_groups)
     assert found["train/learning_rate"] is rates[0]
     assert found["train/learning_rate/1"] is rates[1]
     optimizer.param_groups[1]["lr"] = rates[0]
-    assert list(learning_rates(optimizer)) == ["train/learning_rate"]
+    assert list(learning_rates(optimizer.param_groups)) == ["train/learning_rate"]
 
 
 @pytest.mark.parametrize("missing", [None, "removed"])
@@ -78,4 +78,4 @@ def test_an_optimizer_without_a_rate_writes_none(missing):
     optimizer.param_groups[0]["lr"] = None
     if missing:
         del optimizer.param_groups[0]["lr"]
-    assert learning_rates(optimizer) == {}
+    assert learning_rates(optimizer.param_groups) == {}

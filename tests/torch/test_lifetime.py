@@ -55,5 +55,6 @@ def test_the_handle_describes_itself(network, log_dir):
         assert repr(watching) == f"Watch(Network, SGD, {run!r}, step=0)"
 
 
-def test_the_public_names_are_watch_and_its_handle():
-    assert sorted(mbt.__all__) == ["Watch", "watch"]
+def test_the_public_names_are_these():
+    names = ["Loop", "Meter", "Watch", "clip_grad_norm_", "log_grads", "log_params", "loop", "memory_stats", "watch"]
+    assert sorted(mbt.__all__) == names

@@ -52,7 +52,7 @@ def test_tied_parameters_are_written_once(capture_once):
     model = nn.ModuleDict({"words": nn.Embedding(5, 4), "head": nn.Linear(4, 5, bias=False)})
     model["head"].weight = model["words"].weight
     model["head"](model["words"](torch.arange(5))).sum().backward()
-    assert list(capture_once(model).histograms) == ["params/words/embedding", "grads/words/embedding"]
+    assert list(capture_once(model).histograms) == [f"{group}/words/embedding" for group in ("params", "grads", "updates")]
 
 
 def test_a_sparse_gradient_is_counted_by_its_coalesced_values_and_stays_as_it_is(capture_once):
@@ -89,13 +89,52 @@ def test_integer_and_empty_parameters_are_written(capture_once):
     assert histograms["params/nothing"].value[0].shape == (0, 3)
 
 
+def test_the_other_names_of_tied_parameters_are_in_the_description(capture_once):
+    model = nn.ModuleDict({"words": nn.Embedding(5, 4), "head": nn.Linear(4, 5, bias=False)})
+    model["head"].weight = model["words"].weight
+    described = capture_once(model).histograms["params/words/embedding"].description
+    assert described == "`words.weight` of Embedding (also `head.weight`)"
+
+
+def test_float8_parameters_are_counted_by_their_exact_values(capture_once):
+    model = nn.Linear(2, 2)
+    values = torch.tensor([0.5, -448.0, 0.0, 1.125]).to(torch.float8_e4m3fn)
+    model.table = nn.Parameter(values, requires_grad=False)
+    histograms = capture_once(model).histograms
+    np.testing.assert_array_equal(histograms["params/table"].value[0], measure(values.float().numpy()).rows())
+
+
+PARAMETRIZED = {
+    "weight_norm": (nn.utils.parametrizations.weight_norm, ["dense/bias", "dense/kernel/original0", "dense/kernel/original1"]),
+    "spectral_norm": (nn.utils.parametrizations.spectral_norm, ["dense/bias", "dense/kernel"]),
+    "orthogonal": (nn.utils.parametrizations.orthogonal, ["dense/bias", "dense/kernel"]),
+}
+
+
+@pytest.mark.parametrize(("parametrize", "expected"), PARAMETRIZED.values(), ids=PARAMETRIZED)
+def test_a_parametrized_weight_is_named_after_the_weight(parametrize, expected, capture_once):
+    model = nn.ModuleDict({"dense": parametrize(nn.Linear(4, 4))})
+    model["dense"](torch.ones(1, 4)).sum().backward()
+    histograms = capture_once(model).histograms
+    assert [tag for tag in histograms if tag.startswith("params/")] == [f"params/{path}" for path in expected]
+    assert [tag for tag in histograms if tag.startswith("updates/")] == [f"updates/{path}" for path in expected]
+    assert " of Linear" in histograms[f"params/{expected[-1]}"].description
+
+
+def test_a_parametrized_model_itself_is_named_without_a_layer(capture_once):
+    model = nn.utils.parametrizations.spectral_norm(nn.Linear(4, 4))
+    assert [tag for tag in capture_once(model).histograms if tag.startswith("params/")] == ["params/bias", "params/kernel"]
+
+
 def test_a_lazy_model_is_written_once_it_has_its_parameters(log_dir, written):
     model = nn.Sequential(nn.LazyLinear(3))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     with mb.Run(log_dir) as run, mbt.watch(model, optimizer, run, every=1):
         model(torch.ones(2, 5)).sum().backward()
         optimizer.step()
-    assert list(written().histograms) == ["params/0/kernel", "params/0/bias", "grads/0/kernel", "grads/0/bias"]
+    assert list(written().histograms) == [
+        f"{group}/0/{role}" for group in ("params", "grads", "updates") for role in ("kernel", "bias")
+    ]
 
 
 def test_a_parameter_group_that_is_added_later_is_written(network, loss_at, log_dir, written):

@@ -49,10 +49,15 @@ def test_nothing_else_is_written(network, loss_at, log_dir, written):
     with mb.Run(log_dir) as run:
         train_and_keep(network(), loss_at, run, 1, every=1)
     data = written()
-    tensors = [f"{group}/{path}" for group in ("params", "grads") for path in PATHS]
-    groups = ["norm/params", "norm/grads", "nonfinite/params", "nonfinite/grads"]
+    groups = ("params", "grads", "updates")
+    tensors = [f"{group}/{path}" for group in groups for path in PATHS]
+    totals = {f"{kind}/{group}" for kind in ("norm", "nonfinite") for group in groups}
+    ratios = {"update_ratio"} | {f"update_ratio/{path}" for path in PATHS}
+    # The bias of the norm layer is zero at the first step: there is no ratio to it.
     assert list(data.histograms) == tensors
-    assert set(data.scalars) == {f"norm/{tag}" for tag in tensors} | set(groups) | {"train/learning_rate"}
+    assert set(data.scalars) == {f"norm/{tag}" for tag in tensors} | totals | ratios - {"update_ratio/norm/bias"} | {
+        "train/learning_rate"
+    }
 
 
 def test_log_chooses_the_groups(network, loss_at, log_dir, written):

@@ -1,0 +1,209 @@
+"""On several processes everything is counted once, exactly, and written by rank 0."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import multiboard as mb
+import multiboard.torch as mbt
+
+COMMON = """
+import os, sys
+import torch
+from torch import nn
+from torch import distributed as dist
+import multiboard as mb
+import multiboard.torch as mbt
+
+dist.init_process_group("gloo")
+rank, processes = dist.get_rank(), dist.get_world_size()
+log_dir = sys.argv[1]
+
+
+def make_model():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 3), nn.LayerNorm(3))
+
+
+def batch_of(step, rank):
+    return torch.randn(4, 5, generator=torch.Generator().manual_seed(step * 2 + rank))
+
+
+run = mb.Run(log_dir) if rank == 0 else None
+"""
+
+DDP = """
+model = nn.parallel.DistributedDataParallel(make_model())
+optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+watching = mbt.watch(model, optimizer, run, every=2, activations="1")
+for step in range(3):
+    with model.no_sync():
+        model(batch_of(100 + step, rank)).square().mean().backward()
+    model(batch_of(step, rank)).square().mean().backward()
+    mbt.clip_grad_norm_(model.parameters(), 0.1)
+    optimizer.step()
+    optimizer.zero_grad()
+assert watching.step == 3
+"""
+
+FSDP = """
+from torch.distributed.fsdp import fully_shard
+
+model = make_model()
+for layer in (model[0], model[2]):
+    fully_shard(layer)
+fully_shard(model)
+optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+everything = ("params", "grads", "updates", "optimizer_state")
+watching = mbt.watch(model, optimizer, run, every=2, log=everything, activations="1", **OPTIONS)
+assert {tuple(p.to_local().shape) for p in model[0].parameters()} == ({(4, 5), (4,)} if rank == 0 else {(3, 5), (3,)})
+for step in range(3):
+    model(batch_of(step, rank)).square().mean().backward()
+    mbt.clip_grad_norm_(model.parameters(), 0.1)
+    optimizer.step()
+    optimizer.zero_grad()
+"""
+
+END = """
+watching.remove()
+if run is not None:
+    run.close()
+dist.barrier()
+dist.destroy_process_group()
+"""
+
+
+@pytest.fixture
+def ranks(log_dir):
+    """A function that runs a script on several ranks; it fails if one of them does."""
+
+    def start(script, processes=2):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        shared = os.environ | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes)}
+        shared |= {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-W", "error:::multiboard", "-c", COMMON + script + END, str(log_dir)]
+        started = [
+            subprocess.Popen(
+                command, env=shared | {"RANK": str(rank)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            )
+            for rank in range(processes)
+        ]
+        try:
+            outputs = [process.communicate(timeout=200)[0] for process in started]
+        finally:
+            for process in started:
+                process.kill()
+        assert [process.returncode for process in started] == [0] * processes, "\n".join(outputs)
+
+    return start
+
+
+def make_model():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 3), nn.LayerNorm(3))
+
+
+def batch_of(step, rank):
+    return torch.randn(4, 5, generator=torch.Generator().manual_seed(step * 2 + rank))
+
+
+@pytest.fixture
+def reference(tmp_path):
+    """A function that trains the same in one process and returns what it has written."""
+
+    def train(seeds, **arguments):
+        model = make_model()
+        optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+        with mb.Run(tmp_path / "alone") as run, mbt.watch(model, optimizer, run, every=2, activations="1", **arguments):
+            for step in range(3):
+                for seed in seeds(step):
+                    for rank in (0, 1):
+                        (model(batch_of(seed, rank)).square().mean() / 2).backward()
+                mbt.clip_grad_norm_(model.parameters(), 0.1)
+                optimizer.step()
+                optimizer.zero_grad()
+        return mb.read(tmp_path / "alone")["."]
+
+    return train
+
+
+def assert_same(found, expected):
+    """Numbers of values agree everywhere; buckets do where no sum of gradients has been rounded yet, at the first step."""
+    assert set(found.histograms) == set(expected.histograms)
+    for tag, column in expected.histograms.items():
+        mine = found.histograms[tag]
+        assert mine.step.tolist() == column.step.tolist(), tag
+        assert [rows[:, 2].sum() for rows in mine.value] == [rows[:, 2].sum() for rows in column.value], tag
+        if tag.startswith(("params", "activations")):
+            np.testing.assert_array_equal(mine.value[0], column.value[0])
+    assert set(found.scalars) == set(expected.scalars)
+    for tag, column in expected.scalars.items():
+        assert found.scalars[tag].step.tolist() == column.step.tolist(), tag
+        assert found.scalars[tag].value == pytest.approx(column.value, rel=1e-3, abs=1e-6), tag
+
+
+def test_replicated_parameters_are_counted_once_and_activations_of_all_processes(ranks, reference, log_dir, written):
+    ranks(DDP)
+    assert_same(written(), reference(lambda step: [100 + step, step]))
+
+
+def test_sharded_parameters_are_counted_exactly(ranks, reference, written):
+    ranks(FSDP.replace("OPTIONS", "{}"))
+    everything = ("params", "grads", "updates", "optimizer_state")
+    assert_same(written(), reference(lambda step: [step], log=everything))
+
+
+def test_norms_of_sharded_parameters_are_those_of_the_whole(ranks, reference, written):
+    ranks(FSDP.replace("OPTIONS", "{'histograms': False}"))
+    everything = ("params", "grads", "updates", "optimizer_state")
+    assert_same(written(), reference(lambda step: [step], log=everything, histograms=False))
+
+
+def test_the_overhead_is_agreed_upon(ranks, written):
+    ranks(FSDP.replace("OPTIONS", "{'overhead': 0.9}").replace("range(3)", "range(40)"))
+    steps = written().histograms["params/0/kernel"].step.tolist()
+    assert steps[0] == 0
+    assert len(steps) > 1
+    assert written().scalars["multiboard/overhead"].step.tolist() == steps
+
+
+def test_every_rank_can_write_what_it_holds(ranks, log_dir):
+    ranks(FSDP.replace("OPTIONS", "{'per_rank': True}"))
+    runs = mb.read(log_dir)
+    sizes = [runs[f"rank{rank}"].histograms["params/0/kernel"].value[0][:, 2].sum() for rank in (0, 1)]
+    assert sizes == [20, 15]
+    assert runs["rank1"].histograms["activations/1"].step.tolist() == [0, 2]
+    assert not runs["."].histograms
+
+
+UNEVEN = """
+model = make_model()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+reports = []
+if rank == 0:
+    run.close()
+    run = mb.Run(log_dir + "/again", on_error=lambda cause, message: reports.append(message))
+watching = mbt.watch(model, optimizer, run, every=1, activations="1")
+for step in range(3):
+    if step == 1 and rank == 1:
+        watching.step = 7
+    model(batch_of(step, rank)).square().mean().backward()
+    optimizer.step()
+watching.remove()
+if rank == 0:
+    run.flush()
+    assert any("different steps" in message for message in reports), reports
+"""
+
+
+def test_processes_at_different_steps_are_found_out(ranks, log_dir):
+    ranks(UNEVEN)
+    assert mb.read(log_dir / "again")["."].histograms["activations/1"].step.tolist() == [0]
