@@ -63,7 +63,8 @@ def _ascending_edges() -> npt.NDArray[np.float64]:
     return np.concatenate([-positive[::-1, ::-1], positive])
 
 
-_ASCENDING: Final = _ascending_edges()
+_EMPTY_ROWS: Final = np.insert(np.pad(_ascending_edges(), ((0, 0), (0, 1))), SIDE, 0.0, axis=0)
+"""Left edge, right edge and count 0 of all buckets in ascending order, zeros in the middle: `[1025, 3]`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,13 +124,8 @@ class Statistics:
         Zeros are a row of width zero. The outer ends of the two open buckets are the observed extremes.
         """
         negative, positive = self.counts[SIDE:][::-1], self.counts[:SIDE]
-        table = np.concatenate(
-            [
-                np.column_stack([_ASCENDING[:SIDE], negative]),
-                [[0.0, 0.0, self.specials[ZERO]]],
-                np.column_stack([_ASCENDING[SIDE:], positive]),
-            ]
-        )
+        table = _EMPTY_ROWS.copy()
+        table[:SIDE, 2], table[SIDE, 2], table[SIDE + 1 :, 2] = negative, self.specials[ZERO], positive
         if negative[0]:
             table[0, 0] = min(self.moments[SMALLEST], table[0, 1])
         if positive[-1]:

@@ -1,0 +1,139 @@
+"""The counting kernels: one for CPUs, one for all other devices, because no counting function is good on both.
+
+`torch.bincount` is the fastest on a CPU, but waits for any other device, where it asks for the extremes first. NumPy shifts
+faster than PyTorch on one thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+import torch
+
+from multiboard.buckets import KEY_SHIFT, KEYS, LARGEST, MANTISSAS, SMALLEST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+    from torch import Tensor
+
+_INFINITY: Final = float("inf")
+_POSITIVE: Final = slice(KEYS // 2 - MANTISSAS, KEYS // 2)
+_NEGATIVE: Final = slice(KEYS - MANTISSAS, KEYS)
+"""The keys of NaN and the infinities, by sign."""
+_SEGMENT: Final = 4096
+"""Values that are added up one after the other at most: more would lose digits on a CPU, and idle cores on a GPU."""
+_LAYOUTS: Final = 4096
+"""Packs whose sizes are kept on their device: sending them again would cost a copy each."""
+_local: Final = threading.local()
+
+
+class Kernel(NamedTuple):
+    """How one kind of device counts.
+
+    Attributes:
+        elements: values per pack at most.
+        tensors: tensors per pack at most.
+        add: from the values of a pack (float32 `[N]`) and the sizes of its tensors (R of them, none empty) adds to counts by key
+            (int32 `[R, 4096]`) and to moments (float32 `[R, 4]`).
+    """
+
+    elements: int
+    tensors: int
+    add: Callable[[Tensor, list[int], Tensor, Tensor], None]
+
+
+def _add_on_host(values: Tensor, sizes: list[int], table: Tensor, moments: Tensor) -> None:
+    array = values.numpy()
+    keys = np.right_shift(array.view(np.uint32), np.uint32(KEY_SHIFT), out=_scratch(array.size))
+    ends = np.cumsum(sizes)
+    for row in range(1, len(sizes)):
+        keys[ends[row - 1] : ends[row]] += np.uint32(row * KEYS)
+    counts = torch.bincount(torch.from_numpy(keys.view(np.int32)), minlength=len(sizes) * KEYS).view(-1, KEYS)
+    table += counts
+    by_key = counts.numpy()
+    finite = not (by_key[:, _POSITIVE].any() or by_key[:, _NEGATIVE].any())
+    with np.errstate(over="ignore", invalid="ignore"):  # a sum of squares beyond float32 is Inf
+        part = _moments_of_one(values) if finite and len(sizes) == 1 else _moments_on_host(array, sizes, finite=finite)
+        _merge(moments.numpy(), part)
+
+
+def _moments_of_one(values: Tensor) -> npt.NDArray[np.float64]:
+    smallest, largest = torch.aminmax(values)
+    square = torch.linalg.vector_norm(values).item() ** 2
+    return np.array([[values.sum().item(), square, smallest.item(), largest.item()]])
+
+
+def _moments_on_host(array: npt.NDArray[np.float32], sizes: list[int], *, finite: bool) -> npt.NDArray[np.float32]:
+    starts = np.cumsum([0, *sizes[:-1]])
+    kept = low = high = array
+    if not finite:
+        is_finite = np.isfinite(array)
+        kept, low, high = (np.where(is_finite, array, np.float32(other)) for other in (0, np.inf, -np.inf))
+    sums, squares = np.add.reduceat(kept, starts), np.add.reduceat(np.square(kept), starts)
+    return np.stack([sums, squares, np.minimum.reduceat(low, starts), np.maximum.reduceat(high, starts)], axis=1)
+
+
+def _merge(moments: npt.NDArray[np.float32], part: npt.NDArray[np.floating]) -> None:
+    moments[:, :SMALLEST] += part[:, :SMALLEST]
+    np.minimum(moments[:, SMALLEST], part[:, SMALLEST], out=moments[:, SMALLEST])
+    np.maximum(moments[:, LARGEST], part[:, LARGEST], out=moments[:, LARGEST])
+
+
+def _scratch(size: int) -> npt.NDArray[np.uint32]:
+    """Return memory of this thread for the keys of one pack: fresh memory for each would cost more than the shifts."""
+    if getattr(_local, "keys", None) is None:
+        _local.keys = np.empty(HOST.elements, np.uint32)
+    keys: npt.NDArray[np.uint32] = _local.keys
+    return keys[:size] if size <= len(keys) else np.empty(size, np.uint32)
+
+
+def _add_on_device(values: Tensor, sizes: list[int], table: Tensor, moments: Tensor) -> None:
+    index = ((values.view(torch.int32) >> KEY_SHIFT) & (KEYS - 1)).long()
+    if len(sizes) > 1:
+        lengths = _lengths(tuple(sizes), values.device)
+        index += _offsets(len(sizes), values.device).repeat_interleave(lengths, output_size=len(index))
+    table.view(-1).scatter_add_(0, index, table.new_ones(1).expand(len(index)))
+    part = _moments_on_device(values, sizes)
+    moments[:, :SMALLEST] += part[:, :SMALLEST]
+    moments[:, SMALLEST] = torch.minimum(moments[:, SMALLEST], part[:, SMALLEST])
+    moments[:, LARGEST] = torch.maximum(moments[:, LARGEST], part[:, LARGEST])
+
+
+def _moments_on_device(values: Tensor, sizes: list[int]) -> Tensor:
+    # nan_to_num and not where: a Python number given to where is copied to the device, and that copy waits.
+    kept, low, high = (values.nan_to_num(other, other, other) for other in (0.0, _INFINITY, -_INFINITY))
+    reductions: tuple[tuple[Tensor, str], ...] = ((kept, "sum"), (kept.square(), "sum"), (low, "min"), (high, "max"))
+    segments = tuple(-(-size // _SEGMENT) for size in sizes)
+    for lengths in (_lengths(tuple(sizes), values.device, _SEGMENT), _lengths(segments, values.device)):
+        # unsafe: the check of the lengths would wait for the device.
+        reductions = tuple((torch.segment_reduce(part, how, lengths=lengths, unsafe=True), how) for part, how in reductions)
+    return torch.stack([part for part, _ in reductions], dim=1)
+
+
+@lru_cache(_LAYOUTS)
+def _lengths(sizes: tuple[int, ...], device: torch.device, most: int | None = None) -> Tensor:
+    """Return the lengths of segments on their device, each cut into segments of so many values at most."""
+    cut = [part for size in sizes for part in _cut(size, most or size)]
+    numbers = torch.tensor(cut, dtype=torch.int64, device="cpu")
+    # From memory that is not pinned CUDA would wait.
+    return (numbers.pin_memory() if device.type == "cuda" else numbers).to(device, non_blocking=True)
+
+
+def _cut(size: int, most: int) -> list[int]:
+    return [most] * (size // most) + [size % most] * (size % most > 0)
+
+
+@lru_cache(_LAYOUTS)
+def _offsets(tensors: int, device: torch.device) -> Tensor:
+    return torch.arange(0, tensors * KEYS, KEYS, dtype=torch.int64, device=device)
+
+
+HOST: Final = Kernel(262_144, 64, _add_on_host)
+"""For CPUs: small packs, whose keys stay in the cache."""
+DEVICE: Final = Kernel(8_388_608, 64, _add_on_device)
+"""For all other devices: only launches, no data-dependent shape or range; a pack needs about 250 MB for a moment."""

@@ -1,0 +1,26 @@
+"""The facades of Lightning and Transformers say how to install what is missing."""
+
+import subprocess
+import sys
+
+import pytest
+
+BLOCKED = {
+    "lightning": ("lightning", "pytorch_lightning"),
+    "transformers": ("transformers",),
+}
+
+
+@pytest.mark.parametrize("facade", BLOCKED)
+def test_a_missing_framework_is_an_install_hint(facade):
+    program = f"""
+import sys
+sys.modules.update(dict.fromkeys({BLOCKED[facade]!r}))
+try:
+    import multiboard.{facade}
+except ImportError as error:
+    print(type(error).__name__, error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.startswith(f"MissingFrameworkError multiboard.{facade} needs ")
+    assert done.stdout.endswith(f"pip install 'multiboard[{facade}]'\n")
