@@ -67,6 +67,24 @@ _EMPTY_ROWS: Final = np.insert(np.pad(_ascending_edges(), ((0, 0), (0, 1))), SID
 """Left edge, right edge and count 0 of all buckets in ascending order, zeros in the middle: `[1025, 3]`."""
 
 
+def _slots() -> npt.NDArray[np.int32]:
+    sign, field, mantissa = (part.reshape(-1) for part in np.indices((2, 256, MANTISSAS)))
+    exponent = np.clip(field - FIRST_FIELD, 0, EXPONENTS - 1)
+    mantissa = np.where(field < FIRST_FIELD, 0, np.where(field >= END_FIELD, MANTISSAS - 1, mantissa))
+    slots = sign * SIDE + exponent * MANTISSAS + mantissa
+    slots[field == 0] = BUCKETS + ZERO
+    infinite = np.where(sign == 0, POS_INF, NEG_INF)
+    special = field == 255  # noqa: PLR2004  # the exponent field of NaN and the infinities
+    is_infinity = np.arange(KEYS) % MANTISSAS == 0
+    slots[special] = BUCKETS + np.where(is_infinity, infinite, NAN)[special]
+    result: npt.NDArray[np.int32] = slots.astype(np.int32)
+    return result
+
+
+SLOTS: Final = _slots()
+"""By key the place among the 1024 bucket counts and the four special counts after them: int32 `[4096]`."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Statistics:
     """What one tensor yields: bucket counts, special counts and the moments of its finite values.
@@ -175,17 +193,13 @@ def fold_keys(counts: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt
     """Fold counts of the 4096 keys into counts of the 1024 buckets and the four special counts.
 
     Args:
-        counts: int64 `[4096]`, indexed by key.
+        counts: int64 `[4096]`, indexed by key; below 2**53 in sum.
 
     Returns:
         Bucket counts `[1024]` and special counts `[4]`.
     """
-    cube = counts.reshape(2, 256, MANTISSAS)
-    body = cube[:, FIRST_FIELD:END_FIELD].copy()
-    body[:, 0, 0] += cube[:, 1:FIRST_FIELD].sum(axis=(1, 2))
-    body[:, -1, -1] += cube[:, END_FIELD:255].sum(axis=(1, 2))
-    specials = np.array([cube[:, 0].sum(), cube[:, 255, 1:].sum(), cube[0, 255, 0], cube[1, 255, 0]], np.int64)
-    return body.reshape(BUCKETS), specials
+    folded = np.bincount(SLOTS, counts, BUCKETS + SPECIALS).astype(np.int64)
+    return folded[:BUCKETS], folded[BUCKETS:]
 
 
 def measure(values: npt.ArrayLike) -> Statistics:

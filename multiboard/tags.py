@@ -15,7 +15,7 @@ The tags of all adapters are spelled here and nowhere else, so that three framew
     perf/input_wait_ms  perf/input_share              scalars, waiting for data per update, and its share of the step time
     perf/examples_per_s                               scalar, of this process
     system/gpu_<statistic>  system/gpu<i>_<statistic>  scalars, of the one device in use, or of each if there are several
-    norm/grads_before_clip  norm/grads_after_clip     scalars, over what was clipped together
+    train/grad_norm_before_clip  …_after_clip           scalars, over what was clipped together
     multiboard/errors                                 scalar, what went wrong in captures so far; only if something did
     multiboard/overhead                               scalar, share of the time that captures take
     multiboard/dropped/<kind>                         scalar, values that had to go so far; only if there are some
@@ -35,8 +35,8 @@ OPTIMIZER_STATE: Final = "optimizer_state"
 BUFFERS: Final = "buffers"
 UPDATE_RATIO: Final = "update_ratio"
 ACTIVATIONS: Final = "activations"
-GRADS_BEFORE_CLIP: Final = "norm/grads_before_clip"
-GRADS_AFTER_CLIP: Final = "norm/grads_after_clip"
+GRADS_BEFORE_CLIP: Final = "train/grad_norm_before_clip"
+GRADS_AFTER_CLIP: Final = "train/grad_norm_after_clip"
 ERRORS: Final = "multiboard/errors"
 OVERHEAD: Final = "multiboard/overhead"
 LEARNING_RATE: Final = "train/learning_rate"

@@ -109,7 +109,7 @@ class _Layer:
 
     Attributes:
         module: the layer.
-        table: int32 `[1, 4096]`.
+        table: int32 `[1, 1028]`.
         moments: float32 `[1, 4]`.
         description: markdown for the dashboard.
     """

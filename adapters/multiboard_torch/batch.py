@@ -18,7 +18,7 @@ from multiboard_torch.arrival import Arrival
 from multiboard_torch.buffers import Buffers, group
 from multiboard_torch.distributed import Sums, unpack
 from multiboard_torch.packs import device_of
-from multiboard_torch.statistics import Measured, Tally, fold, measure
+from multiboard_torch.statistics import Measured, Tally, measure, measured
 from multiboard_torch.threads import use_one_thread
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Batch:
                 for row, place in enumerate(places)
             ]
         else:
-            self._enqueue(places, lambda: fold(tally), [shared] * len(places), device)
+            self._enqueue(places, lambda: measured(tally), [shared] * len(places), device)
         self._size += len(places)
 
     def _enqueue(self, places: list[int], measuring: Callable[[], Measured], shared: list[bool], device: torch.device) -> None:
@@ -145,8 +145,8 @@ class Batch:
         reducer = self._reducer if any(row.shared for row in self._host) else None
         try:
             self._raise_error()
-            for places, measured in _measured_on_host(self._host):
-                _put(batch, places, *(array.numpy() for array in measured))
+            for places, found in _measured_on_host(self._host):
+                _put(batch, places, *(array.numpy() for array in found))
         except Exception:
             if reducer is not None:  # the other processes wait for this one
                 self._reduce(reducer, batch, valid=False)
@@ -183,9 +183,9 @@ class Enqueued:
             raise RuntimeError("the optimizer step is being captured in a CUDA graph, which replays no hooks")
         self._shared = [row for row, is_shared in enumerate(shared) if is_shared]
         self._error = error
-        measured = self._measured(measuring, len(shared), device, reducer)
-        self._sums = None if reducer is None else self._start_sums(reducer, measured, step)
-        self._block = Arrival([_joined_columns(measured)])
+        found = self._measured(measuring, len(shared), device, reducer)
+        self._sums = None if reducer is None else self._start_sums(reducer, found, step)
+        self._block = Arrival([_joined_columns(found)])
 
     def _measured(self, measuring: Callable[[], Measured], rows: int, device: torch.device, reducer: Reducer | None) -> Measured:
         try:
@@ -196,10 +196,10 @@ class Enqueued:
             self._error = error  # the other processes wait for this one
             return Measured(*(torch.zeros((rows, columns), device=device) for columns in (BUCKETS, SPECIALS, MOMENTS)))
 
-    def _start_sums(self, reducer: Reducer, measured: Measured, step: int) -> Arrival:
-        rows = _on(self._shared, measured.counts.device)
-        counts = torch.cat([measured.counts, measured.specials], dim=1).index_select(0, rows).to(torch.int64)
-        sums = Sums(counts, measured.moments.index_select(0, rows).double())
+    def _start_sums(self, reducer: Reducer, found: Measured, step: int) -> Arrival:
+        rows = _on(self._shared, found.counts.device)
+        counts = torch.cat([found.counts, found.specials], dim=1).index_select(0, rows).to(torch.int64)
+        sums = Sums(counts, found.moments.index_select(0, rows).double())
         reduction = reducer.start(sums, step, valid=self._error is None)
         return Arrival(reduction.tensors(), reduction.wait)
 
@@ -253,8 +253,8 @@ def values_of(tensor: Tensor) -> Tensor:
 def _measured_on_host(rows: list[_Row]) -> list[tuple[list[int], Measured]]:
     counted = [row for row in rows if isinstance(row.values, Tally)]
     plain = [row for row in rows if not isinstance(row.values, Tally)]
-    measured = [([row.place for row in plain], measure([row.values for row in plain]))]  # type: ignore[misc]
-    return measured + [([row.place], fold(row.values)) for row in counted]  # type: ignore[arg-type]
+    found = [([row.place for row in plain], measure([row.values for row in plain]))]  # type: ignore[misc]
+    return found + [([row.place], measured(row.values)) for row in counted]  # type: ignore[arg-type]
 
 
 def _put(batch: MeasuredBatch, places: list[int], *columns: np.typing.NDArray[np.generic]) -> None:
@@ -267,9 +267,9 @@ def _put_sums(batch: MeasuredBatch, places: list[int], sums: Sums) -> None:
     _put(batch, places, counts[:, :BUCKETS], counts[:, BUCKETS:], sums.moments.numpy())
 
 
-def _joined_columns(measured: Measured) -> Tensor:
-    counts, specials = measured.counts.to(torch.int32), measured.specials.to(torch.int32)
-    return torch.cat([counts, specials, measured.moments.contiguous().view(torch.int32)], dim=1)
+def _joined_columns(found: Measured) -> Tensor:
+    counts, specials = found.counts.to(torch.int32), found.specials.to(torch.int32)
+    return torch.cat([counts, specials, found.moments.float().contiguous().view(torch.int32)], dim=1)
 
 
 def _on(rows: list[int], device: torch.device) -> Tensor:

@@ -28,9 +28,9 @@ def clip_grad_norm_(
 ) -> Tensor:
     """Clip gradients as `torch.nn.utils.clip_grad_norm_` does, and write their norm before and after it.
 
-    The norms go to the run of the watch that holds the parameters, at its captured steps, as `norm/grads_before_clip` and
-    `norm/grads_after_clip`; what the watch writes of gradients is then marked as clipped. The gradients become exactly those of
-    PyTorch's function, and nothing waits for a device.
+    The norms go to the run of the watch that holds the parameters, at its captured steps, as `train/grad_norm_before_clip` and
+    `train/grad_norm_after_clip`; what the watch writes of gradients is then marked as clipped. The gradients become exactly those
+    of PyTorch's function, and nothing waits for a device.
 
     Args:
         parameters: as for PyTorch.

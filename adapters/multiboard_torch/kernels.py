@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 import torch
 
-from multiboard.buckets import KEY_SHIFT, KEYS, LARGEST, MANTISSAS, SMALLEST
+from multiboard.buckets import BUCKETS, KEY_SHIFT, KEYS, LARGEST, NAN, SMALLEST, SPECIALS
+from multiboard.buckets import SLOTS as SLOT_OF_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,9 +23,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _INFINITY: Final = float("inf")
-_POSITIVE: Final = slice(KEYS // 2 - MANTISSAS, KEYS // 2)
-_NEGATIVE: Final = slice(KEYS - MANTISSAS, KEYS)
-"""The keys of NaN and the infinities, by sign."""
+SLOTS: Final = BUCKETS + SPECIALS
+"""Counts of one tensor: buckets, then specials."""
 _SEGMENT: Final = 4096
 """Values that are added up one after the other at most: more would lose digits on a CPU, and idle cores on a GPU."""
 _LAYOUTS: Final = 4096
@@ -38,8 +38,8 @@ class Kernel(NamedTuple):
     Attributes:
         elements: values per pack at most.
         tensors: tensors per pack at most.
-        add: from the values of a pack (float32 `[N]`) and the sizes of its tensors (R of them, none empty) adds to counts by key
-            (int32 `[R, 4096]`) and to moments (float32 `[R, 4]`).
+        add: from the values of a pack (float32 `[N]`) and the sizes of its tensors (R of them, none empty) adds to counts
+            (int32 `[R, 1028]`) and to moments (float32 `[R, 4]`).
     """
 
     elements: int
@@ -50,16 +50,24 @@ class Kernel(NamedTuple):
 def _add_on_host(values: Tensor, sizes: list[int], table: Tensor, moments: Tensor) -> None:
     array = values.numpy()
     keys = np.right_shift(array.view(np.uint32), np.uint32(KEY_SHIFT), out=_scratch(array.size))
-    ends = np.cumsum(sizes)
-    for row in range(1, len(sizes)):
-        keys[ends[row - 1] : ends[row]] += np.uint32(row * KEYS)
-    counts = torch.bincount(torch.from_numpy(keys.view(np.int32)), minlength=len(sizes) * KEYS).view(-1, KEYS)
-    table += counts
-    by_key = counts.numpy()
-    finite = not (by_key[:, _POSITIVE].any() or by_key[:, _NEGATIVE].any())
+    counts = _count_one(keys) if len(sizes) == 1 else _count_many(keys, sizes)
+    table += torch.from_numpy(counts)
+    finite = not counts[:, BUCKETS + NAN :].any()
     with np.errstate(over="ignore", invalid="ignore"):  # a sum of squares beyond float32 is Inf
         part = _moments_of_one(values) if finite and len(sizes) == 1 else _moments_on_host(array, sizes, finite=finite)
         _merge(moments.numpy(), part)
+
+
+def _count_one(keys: npt.NDArray[np.uint32]) -> npt.NDArray[np.integer]:
+    counts = torch.bincount(torch.from_numpy(keys.view(np.int32)), minlength=KEYS).numpy()
+    return np.bincount(SLOT_OF_KEY, counts, SLOTS).astype(np.int32)[np.newaxis]
+
+
+def _count_many(keys: npt.NDArray[np.uint32], sizes: list[int]) -> npt.NDArray[np.integer]:
+    slots, ends = SLOT_OF_KEY[keys], np.cumsum(sizes)
+    for row in range(1, len(sizes)):
+        slots[ends[row - 1] : ends[row]] += row * SLOTS
+    return torch.bincount(torch.from_numpy(slots), minlength=len(sizes) * SLOTS).view(-1, SLOTS).numpy()
 
 
 def _moments_of_one(values: Tensor) -> npt.NDArray[np.float64]:
@@ -93,7 +101,7 @@ def _scratch(size: int) -> npt.NDArray[np.uint32]:
 
 
 def _add_on_device(values: Tensor, sizes: list[int], table: Tensor, moments: Tensor) -> None:
-    index = ((values.view(torch.int32) >> KEY_SHIFT) & (KEYS - 1)).long()
+    index = _slots(values.device)[(values.view(torch.int32) >> KEY_SHIFT) & (KEYS - 1)]
     if len(sizes) > 1:
         lengths = _lengths(tuple(sizes), values.device)
         index += _offsets(len(sizes), values.device).repeat_interleave(lengths, output_size=len(index))
@@ -120,8 +128,7 @@ def _lengths(sizes: tuple[int, ...], device: torch.device, most: int | None = No
     """Return the lengths of segments on their device, each cut into segments of so many values at most."""
     cut = [part for size in sizes for part in _cut(size, most or size)]
     numbers = torch.tensor(cut, dtype=torch.int64, device="cpu")
-    # From memory that is not pinned CUDA would wait.
-    return (numbers.pin_memory() if device.type == "cuda" else numbers).to(device, non_blocking=True)
+    return _on_device(numbers, device)
 
 
 def _cut(size: int, most: int) -> list[int]:
@@ -130,7 +137,17 @@ def _cut(size: int, most: int) -> list[int]:
 
 @lru_cache(_LAYOUTS)
 def _offsets(tensors: int, device: torch.device) -> Tensor:
-    return torch.arange(0, tensors * KEYS, KEYS, dtype=torch.int64, device=device)
+    return torch.arange(0, tensors * SLOTS, SLOTS, dtype=torch.int64, device=device)
+
+
+@lru_cache(_LAYOUTS)
+def _slots(device: torch.device) -> Tensor:
+    return _on_device(torch.from_numpy(SLOT_OF_KEY).to(torch.int64), device)
+
+
+def _on_device(numbers: Tensor, device: torch.device) -> Tensor:
+    """Copy without waiting: from memory that is not pinned CUDA would wait."""
+    return (numbers.pin_memory() if device.type == "cuda" else numbers).to(device, non_blocking=True)
 
 
 HOST: Final = Kernel(262_144, 64, _add_on_host)

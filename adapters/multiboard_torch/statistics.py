@@ -11,18 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from multiboard.buckets import (
-    BUCKETS,
-    END_FIELD,
-    FIRST_FIELD,
-    KEYS,
-    LARGEST,
-    MANTISSAS,
-    MOMENTS,
-    SMALLEST,
-    SPECIALS,
-)
-from multiboard_torch.kernels import DEVICE, HOST, Kernel
+from multiboard.buckets import BUCKETS, LARGEST, MOMENTS, SMALLEST
+from multiboard_torch.kernels import DEVICE, HOST, SLOTS, Kernel
 from multiboard_torch.packs import device_of, joined, packs, size_of
 
 if TYPE_CHECKING:
@@ -49,10 +39,10 @@ class Measured(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """Counts before they are folded: they add up over chunks and over calls.
+    """Counts that add up over chunks and over calls.
 
     Attributes:
-        table: int32 `[T, 4096]` by key.
+        table: int32 `[T, 1028]`: buckets and specials.
         moments: float32 `[T, 4]`, as in `Measured`.
     """
 
@@ -77,7 +67,7 @@ def measure(rows: Sequence[Values], kernel: Kernel | None = None) -> Measured:
     with torch.no_grad(), any_order():
         tally = empty_tally(len(rows), device)
         add_to_tally(tally, rows, kernel or kernel_for(device))
-        return fold(tally)
+        return measured(tally)
 
 
 def empty_tally(rows: int, device: torch.device) -> Tally:
@@ -85,7 +75,7 @@ def empty_tally(rows: int, device: torch.device) -> Tally:
     moments = torch.zeros((rows, MOMENTS), dtype=torch.float32, device=device)
     moments[:, SMALLEST].fill_(float("inf"))
     moments[:, LARGEST].fill_(-float("inf"))
-    return Tally(torch.zeros((rows, KEYS), dtype=torch.int32, device=device), moments)
+    return Tally(torch.zeros((rows, SLOTS), dtype=torch.int32, device=device), moments)
 
 
 def add_to_tally(tally: Tally, rows: Sequence[Values], kernel: Kernel) -> None:
@@ -115,13 +105,6 @@ def any_order() -> Iterator[None]:
         torch.use_deterministic_algorithms(mode=True, warn_only=only_warns)
 
 
-def fold(tally: Tally) -> Measured:
-    """Fold key counts into bucket counts and special counts, as `buckets.fold_keys` does."""
-    rows = len(tally.table)
-    cube = tally.table.view(rows, 2, 256, MANTISSAS)
-    body = cube[:, :, FIRST_FIELD:END_FIELD].clone()
-    body[:, :, 0, 0] += cube[:, :, 1:FIRST_FIELD].sum((2, 3))
-    body[:, :, -1, -1] += cube[:, :, END_FIELD:255].sum((2, 3))
-    zeros, nans = cube[:, :, 0].sum((1, 2)), cube[:, :, 255, 1:].sum((1, 2))
-    specials = torch.stack([zeros, nans, cube[:, 0, 255, 0], cube[:, 1, 255, 0]], dim=1)
-    return Measured(body.view(rows, BUCKETS), specials.to(torch.int32).view(-1, SPECIALS), tally.moments)
+def measured(tally: Tally) -> Measured:
+    """Return the counts of a tally in the columns that they are read in."""
+    return Measured(tally.table[:, :BUCKETS], tally.table[:, BUCKETS:], tally.moments)

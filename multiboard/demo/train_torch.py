@@ -63,7 +63,7 @@ def main(settings: Settings) -> None:
     optimizer = torch.optim.SGD(model.parameters(), settings.learning_rate, momentum=settings.momentum)
     val_x, val_y = tensors(*digits.val)
     with mb.Run(settings.log_dir, config=settings.config("torch")) as run:
-        mbt.watch(model, optimizer, run, every=settings.every)
+        mbt.watch(model, optimizer, run, every=settings.every, log=("params", "grads"))
         run.text("run/notes", NOTES, step=0)
         for step, epoch, batch in digits.steps():
             x, y = tensors(*batch)

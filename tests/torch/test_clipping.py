@@ -31,9 +31,9 @@ def test_the_norms_before_and_after_are_written_at_captured_steps(max_norm, netw
             after.append(torch.stack([p.grad.norm() for p in model.parameters()]).norm().item())
             optimizer.step()
     scalars = written().scalars
-    assert scalars["norm/grads_before_clip"].step.tolist() == [0, 2]
-    assert scalars["norm/grads_before_clip"].value == pytest.approx(before[::2], rel=1e-6)
-    assert scalars["norm/grads_after_clip"].value == pytest.approx(after[::2], rel=1e-5)
+    assert scalars["train/grad_norm_before_clip"].step.tolist() == [0, 2]
+    assert scalars["train/grad_norm_before_clip"].value == pytest.approx(before[::2], rel=1e-6)
+    assert scalars["train/grad_norm_after_clip"].value == pytest.approx(after[::2], rel=1e-5)
     assert scalars["norm/grads"].value == pytest.approx(after[::2], rel=1e-5)
 
 
@@ -54,7 +54,7 @@ def test_it_works_without_a_watch_and_after_its_end(network, loss_at, log_dir, w
         mbt.watch(model, optimizer, run, every=1).remove()
         loss_at(model, 0).backward()
         assert mbt.clip_grad_norm_(model.dense.weight, 0.5) > 0
-    assert "norm/grads_before_clip" not in written().scalars
+    assert "train/grad_norm_before_clip" not in written().scalars
     with mb.Run(log_dir.parent / "closed") as run:
         mbt.watch(model, optimizer, run, every=1)
     with pytest.warns(mb.MultiboardWarning, match="closed"):

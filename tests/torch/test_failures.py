@@ -36,6 +36,8 @@ def test_a_parameter_that_cannot_be_counted_costs_only_itself(network, train, lo
             run.close()
     assert {cause for cause, _ in causes} == {"capture TypeError", "summary"}
     histograms = written().histograms
+    errors = written().scalars["multiboard/errors"]
+    assert (errors.step[-1], errors.value[-1]) == (2, 6)
     assert histograms["params/dense/kernel"].step.tolist() == [0, 1, 2]
     assert "params/ghost/kernel" not in histograms
 

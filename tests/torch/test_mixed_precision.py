@@ -71,5 +71,5 @@ def test_unscaled_and_clipped_gradients_are_not_divided_again(fused, scaled_step
         scaled_steps(2, attach=attach, fused=fused, clip=True)
     scalars = written().scalars
     assert scalars["norm/grads"].value == pytest.approx([0.01, 0.01], rel=1e-3)
-    assert scalars["norm/grads_after_clip"].value == pytest.approx([0.01, 0.01], rel=1e-3)
-    assert (scalars["norm/grads_before_clip"].value > 0.05).all()
+    assert scalars["train/grad_norm_after_clip"].value == pytest.approx([0.01, 0.01], rel=1e-3)
+    assert (scalars["train/grad_norm_before_clip"].value > 0.05).all()

@@ -27,6 +27,38 @@ def test_weights_losses_and_random_numbers_are_bit_identical(make, network, trai
     assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), watched.parameters(), strict=True))
 
 
+EVERYTHING = ("params", "grads", "updates", "optimizer_state", "buffers")
+OPTIONS = {
+    "everything": {"log": EVERYTHING, "activations": "*"},
+    "norms alone": {"log": EVERYTHING, "activations": "*", "histograms": False},
+    "samples": {"log": EVERYTHING, "sample": 7, "overhead": 0.5},
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_weights_are_bit_identical_with_every_option(make, options, network, train, log_dir):
+    plain = network()
+    train(plain, make(plain.parameters()), 8)
+    watched = network()
+    optimizer = make(watched.parameters())
+    with mb.Run(log_dir) as run, mbt.watch(watched, optimizer, run, every=2, **options):
+        train(watched, optimizer, 8)
+    assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), watched.parameters(), strict=True))
+
+
+def test_the_hooks_return_nothing(network, loss_at, log_dir):
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with mb.Run(log_dir) as run, mbt.watch(model, optimizer, run, every=1, activations="*"):
+        loss_at(model, 0).backward()
+        for hook in (*optimizer._optimizer_step_pre_hooks.values(), *optimizer._optimizer_step_post_hooks.values()):
+            assert hook(optimizer, (), {}) is None
+        for layer in model.children():
+            output = torch.ones(2, 6)
+            assert [hook(layer, (), output) for hook in layer._forward_hooks.values()] == [None]
+
+
 def test_the_hook_leaves_gradients_and_the_grad_mode_alone(network, loss_at, log_dir):
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
