@@ -2,11 +2,13 @@
 
 A forward hook on each chosen layer calls one operator, which adds the counts of the activation to a table that exists beforehand.
 The hook looks at one flag: a compiled model has one graph without the operator and one with it, and no graph break. The operator
-is opaque to the compiler, so that what the model computes stays the same.
+is opaque to the compiler, so that what the model computes stays the same. On a CPU it copies the activation for the writer thread
+instead, a fifth of the cost, as long as the copies are not too large.
 """
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping, Sequence
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +20,8 @@ from multiboard import tags
 from multiboard.values import Capture
 from multiboard_torch._compat import in_backward
 from multiboard_torch.batch import Batch, values_of
+from multiboard_torch.buffers import Buffers
+from multiboard_torch.distributed import local_part
 from multiboard_torch.layers import class_name
 from multiboard_torch.statistics import Tally, add_to_tally, any_order, empty_tally, kernel_for
 
@@ -66,8 +70,10 @@ class Activations:
     def submit(self, run: Run | None, step: int, options: Options, processes: Processes) -> None:
         """Hand what was counted to the run, and begin anew; None takes part in the sums of other processes only."""
         batch = Batch(None, processes.reducer, step)
+        self._check_called(step)
         for layer in self._layers.values():
-            batch.add_tally(layer.taken(), shared=processes.reducer is not None)
+            tally, copies = layer.taken()
+            batch.add_counted(tally, [copies], shared=processes.reducer is not None)
         later = processes.later(batch)
         if run is not None and (processes.alone or processes.reducer is not None):
             names = tuple(f"{tags.ACTIVATIONS}/{path}" for path in self._layers)
@@ -75,6 +81,11 @@ class Activations:
             run.capture(
                 Capture(names, later, step, time(), descriptions, options.norms, histograms=options.histograms, if_any=True)
             )
+
+    def _check_called(self, step: int) -> None:
+        if not any(layer.calls for layer in self._layers.values()):
+            error = NothingSeenError("watch a compiled model before its first call, and train with gradients recorded")
+            self._report(error, f"activations of step {step} were left out, since no chosen layer was called")
 
     def seconds(self) -> float:
         """Return the time that counting took on the training thread since the last call."""
@@ -104,22 +115,30 @@ class Switch:
         self.on = False
 
 
+class NothingSeenError(RuntimeError):
+    """No layer has returned anything at a captured step."""
+
+
 class _Layer:
-    """A layer and the counts of what it has returned.
+    """A layer and what it has returned.
 
     Attributes:
         module: the layer.
-        table: int32 `[1, 1028]`.
-        moments: float32 `[1, 4]`.
+        number: under which the operator finds it.
+        calls: outputs since the last capture.
         description: markdown for the dashboard.
     """
 
     def __init__(self, module: nn.Module, name: str, device: torch.device) -> None:
-        self.module = module
-        self.path = tags.layer_path(name)
+        self.module, self.path = module, tags.layer_path(name)
         self.description = tags.description(self.path.replace("/", "."), class_name(module), STAGE)
-        self.table, self.moments = empty_tally(1, device)
+        self.tally = empty_tally(1, device)
+        self.number = len(_LAYERS)
+        self.calls = 0
         self._called = False
+        self._copies: list[Tensor] = []
+        self._held = 0
+        _LAYERS.append(weakref.ref(self))
 
     def is_first_time(self) -> bool:
         """Tell whether a call is not the second one for a batch, which a checkpoint makes in the backward pass.
@@ -131,18 +150,34 @@ class _Layer:
         self._called = True
         return True
 
-    def taken(self) -> Tally:
-        """Return a copy of the counts, and set them to nothing."""
-        taken = Tally(self.table.clone(), self.moments.clone())
-        self._called = False
-        nothing = empty_tally(1, self.table.device)
-        self.table.copy_(nothing.table)
-        self.moments.copy_(nothing.moments)
+    def take_in(self, values: Tensor, tally: Tally) -> None:
+        """Copy an output, or add its counts to a tally."""
+        self.calls += 1
+        if values.device.type == "cpu" and self._held + values.nbytes <= _COPIED_BYTES:
+            copies, _ = Buffers().copy([values])
+            self._copies += copies
+            self._held += values.nbytes
+            return
+        values = values.to(tally.table.device, non_blocking=True)
+        with any_order():
+            add_to_tally(tally, [values], kernel_for(values.device))
+
+    def taken(self) -> tuple[Tally, list[Tensor]]:
+        """Return what was counted and what was copied, and begin anew."""
+        taken = Tally(*(part.clone() for part in self.tally)), self._copies
+        for part, nothing in zip(self.tally, empty_tally(1, self.tally.table.device), strict=True):
+            part.copy_(nothing)
+        self._copies, self._held, self.calls, self._called = [], 0, 0, False
         return taken
 
 
+_LAYERS: Final[list[weakref.ref[_Layer]]] = []
+_COPIED_BYTES: Final = 2**26
+"""What the copies of one layer may hold at one step."""
+
+
 def _hook(switch: Switch, layer: _Layer, report: Callable[[Exception, str], None]) -> Callable[..., None]:
-    table, moments, path = layer.table, layer.moments, layer.path
+    (table, moments), number = layer.tally, layer.number
 
     def count_output(module: nn.Module, arguments: Any, output: Any) -> None:  # noqa: ARG001
         if switch.on and torch.is_grad_enabled():
@@ -150,19 +185,21 @@ def _hook(switch: Switch, layer: _Layer, report: Callable[[Exception, str], None
             if tensor is None:
                 return
             if torch.compiler.is_compiling():
-                torch.ops.multiboard.count(tensor.detach(), table, moments)
+                torch.ops.multiboard.count(tensor.detach(), table, moments, number)
             elif layer.is_first_time():
-                _guarded(tensor, table, moments, path, report)
+                _take_in_guarded(layer, tensor, report)
 
     return count_output
 
 
-def _guarded(tensor: Tensor, table: Tensor, moments: Tensor, path: str, report: Callable[[Exception, str], None]) -> None:
+def _take_in_guarded(layer: _Layer, output: Tensor, report: Callable[[Exception, str], None]) -> None:
+    began = perf_counter()
     try:
         with torch.no_grad():
-            torch.ops.multiboard.count(values_of(tensor), table, moments)
+            layer.take_in(values_of(local_part(output)), layer.tally)
     except Exception as error:  # noqa: BLE001  # nothing of ours may end a training
-        report(error, f"{tags.ACTIVATIONS}/{path} was left out")
+        report(error, f"{tags.ACTIVATIONS}/{layer.path} was left out")
+    _SPENT[0] += perf_counter() - began
 
 
 def first_tensor(output: Any) -> Tensor | None:
@@ -182,12 +219,10 @@ def first_tensor(output: Any) -> Tensor | None:
 _SPENT: Final = [0.0]
 
 
-def _count(values: Tensor, table: Tensor, moments: Tensor) -> None:
-    began = perf_counter()
-    if values.device != table.device:
-        values = values.to(table.device, non_blocking=True)
-    with any_order():
-        add_to_tally(Tally(table, moments), [values], kernel_for(values.device))
+def _count(values: Tensor, table: Tensor, moments: Tensor, number: int) -> None:
+    began, layer = perf_counter(), _LAYERS[number]()
+    if layer is not None:
+        layer.take_in(values, Tally(table, moments))
     _SPENT[0] += perf_counter() - began
 
 
@@ -195,12 +230,12 @@ _operator: Final = torch.library.custom_op(
     "multiboard::count",
     _count,
     mutates_args=("table", "moments"),
-    schema="(Tensor values, Tensor(a!) table, Tensor(b!) moments) -> ()",
+    schema="(Tensor values, Tensor(a!) table, Tensor(b!) moments, int number) -> ()",
 )
 
 
 @_operator.register_fake
-def _count_nothing(values: Tensor, table: Tensor, moments: Tensor) -> None:  # noqa: ARG001
+def _count_nothing(values: Tensor, table: Tensor, moments: Tensor, number: int) -> None:  # noqa: ARG001
     return None
 
 

@@ -7,12 +7,13 @@ stream at once, and the writer thread waits for the result: a later update in pl
 from __future__ import annotations
 
 import weakref
+from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import torch
 
-from multiboard.buckets import BUCKETS, MOMENTS, SPECIALS
+from multiboard.buckets import BUCKETS, LARGEST, MOMENTS, SMALLEST, SPECIALS
 from multiboard.values import MeasuredBatch
 from multiboard_torch.arrival import Arrival
 from multiboard_torch.buffers import Buffers, group
@@ -37,7 +38,7 @@ class _Row(NamedTuple):
     """A tensor on the CPU that will be counted.
 
     Attributes:
-        place: among all rows of the batch.
+        place: among all rows of the batch; several tensors of one place add up.
         values: a copy, or what was counted already.
         shared: it is to be added up over all processes.
     """
@@ -103,15 +104,21 @@ class Batch:
                 self._enqueue(places, lambda values=values: measure(values), [flags[row] for row in chosen], device)  # type: ignore[misc]
         self._size += len(rows)
 
-    def add_tally(self, tally: Tally, *, shared: bool) -> None:
-        """Add what was counted already, one row of the batch per row; on the CPU it must not change any more."""
+    def add_counted(self, tally: Tally, further: Sequence[Sequence[Tensor]], *, shared: bool) -> None:
+        """Add rows that were counted already, at least in part.
+
+        Args:
+            tally: the counts; on the CPU they must not change any more.
+            further: for each row, copies on the CPU that are still to be counted.
+            shared: whether they are to be added up over all processes.
+        """
         places = list(range(self._size, self._size + len(tally.table)))
         device = tally.table.device
         if device.type == "cpu":
-            self._host += [
-                _Row(place, Tally(tally.table[row : row + 1], tally.moments[row : row + 1]), shared)
-                for row, place in enumerate(places)
-            ]
+            for row, place in enumerate(places):
+                self._host.append(_Row(place, Tally(tally.table[row : row + 1], tally.moments[row : row + 1]), shared))
+                self._host += [_Row(place, copied, shared) for copied in further[row]]
+                self.nbytes += sum(copied.nbytes for copied in further[row])
         else:
             self._enqueue(places, lambda: measured(tally), [shared] * len(places), device)
         self._size += len(places)
@@ -129,7 +136,7 @@ class Batch:
         batch = MeasuredBatch(
             np.zeros((self._size, BUCKETS), np.int64),
             np.zeros((self._size, SPECIALS), np.int64),
-            np.zeros((self._size, MOMENTS), np.float64),
+            np.tile(_NO_MOMENTS, (self._size, 1)),
         )
         try:
             self._fetch_host(batch)
@@ -146,7 +153,7 @@ class Batch:
         try:
             self._raise_error()
             for places, found in _measured_on_host(self._host):
-                _put(batch, places, *(array.numpy() for array in found))
+                _add(batch, places, found)
         except Exception:
             if reducer is not None:  # the other processes wait for this one
                 self._reduce(reducer, batch, valid=False)
@@ -159,7 +166,7 @@ class Batch:
             raise self.error
 
     def _reduce(self, reducer: Reducer, batch: MeasuredBatch, *, valid: bool) -> None:
-        places = [row.place for row in self._host if row.shared]
+        places = sorted({row.place for row in self._host if row.shared})
         counts = torch.from_numpy(np.concatenate([batch.counts[places], batch.specials[places]], axis=1))
         reduction = reducer.start(Sums(counts, torch.from_numpy(batch.moments[places])), self._step, valid=valid)
         reduction.wait()
@@ -254,7 +261,37 @@ def _measured_on_host(rows: list[_Row]) -> list[tuple[list[int], Measured]]:
     counted = [row for row in rows if isinstance(row.values, Tally)]
     plain = [row for row in rows if not isinstance(row.values, Tally)]
     found = [([row.place for row in plain], measure([row.values for row in plain]))]  # type: ignore[misc]
-    return found + [([row.place], measured(row.values)) for row in counted]  # type: ignore[arg-type]
+    if counted:
+        tally = Tally(*(torch.cat(parts) for parts in zip(*(row.values for row in counted), strict=True)))
+        found.append(([row.place for row in counted], measured(tally)))
+    return found
+
+
+def _add(batch: MeasuredBatch, places: list[int], found: Measured) -> None:
+    """Add rows to those of their places."""
+    counts, specials, moments = (array.numpy() for array in found)
+    for rows in _distinct(places):
+        at = [places[row] for row in rows]
+        batch.counts[at] += counts[rows]
+        batch.specials[at] += specials[rows]
+        batch.moments[at, :SMALLEST] += moments[rows, :SMALLEST]
+        batch.moments[at, SMALLEST] = np.minimum(batch.moments[at, SMALLEST], moments[rows, SMALLEST])
+        batch.moments[at, LARGEST] = np.maximum(batch.moments[at, LARGEST], moments[rows, LARGEST])
+
+
+def _distinct(places: list[int]) -> list[list[int]]:
+    """Return the rows in sets in which no place comes twice."""
+    sets: list[list[int]] = []
+    seen: Counter[int] = Counter()
+    for row, place in enumerate(places):
+        if seen[place] == len(sets):
+            sets.append([])
+        sets[seen[place]].append(row)
+        seen[place] += 1
+    return sets
+
+
+_NO_MOMENTS: Final = np.array([0.0, 0.0, np.inf, -np.inf])
 
 
 def _put(batch: MeasuredBatch, places: list[int], *columns: np.typing.NDArray[np.generic]) -> None:

@@ -60,6 +60,7 @@ class Watch:
         self._activations: Activations | None = None
         self._buffers, self._stopwatch = Buffers(), Stopwatch()
         self._draft: Draft | None = None
+        self._own: list[Named] = []
         self._stepped: set[int] = set()
         self._due = self._paused = False
         self._errors = 0
@@ -169,7 +170,7 @@ class Watch:
     def _capture(self, action: Callable[[], None]) -> None:
         """Do a part of the capture; if it fails the rest of it is left out, too."""
         if self._due:
-            device = next((named.parameter.device for named in self._claim.names()), torch.device("cpu"))
+            device = next((parameter.device for parameter in self._model.parameters()), torch.device("cpu"))
             self._due = self._guard(
                 lambda: self._stopwatch.measure(action, device), f"the capture of step {self.step} was left out"
             )
@@ -189,7 +190,7 @@ class Watch:
         if self._draft is not None:
             self._capture(self._finish)
             self._note_cost()
-        self._draft, self._stage = None, STAGE
+        self._draft, self._stage, self._own = None, STAGE, []
         self.step += 1
         self._plan()
 
@@ -216,7 +217,8 @@ class Watch:
         if self._processes.reducer is None:
             check_backlog()
         draft = Draft(self.step, self._options, self._buffers, self._processes, self.report)
-        groups, own = self._options.groups, self._claim.own()
+        groups = self._options.groups
+        own = self._own = self._claim.own()
         if tags.PARAMS in groups:
             held = self._claim.held() if tags.UPDATES in groups else set()
             draft.add(tags.PARAMS, self._parameters(own, held), keep=True)
@@ -231,7 +233,7 @@ class Watch:
         if self._draft is None or tags.GRADS not in self._options.groups:
             return
         held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-        found = [(named, named.parameter.grad) for named in self._claim.own() if id(named.parameter) in held]
+        found = [(named, named.parameter.grad) for named in self._own if id(named.parameter) in held]
         self._draft.add(
             tags.GRADS,
             [found_parameter(named, _unscaled(optimizer, grad), self._stage) for named, grad in found if grad is not None],
@@ -241,7 +243,7 @@ class Watch:
         draft = self._draft
         if draft is None:
             return
-        own, held = self._claim.own(), self._claim.held()
+        own, held = self._own, self._claim.held()
         if tags.UPDATES in self._options.groups:
             draft.add_changes(tags.UPDATES, self._parameters(own, held))
         if tags.OPTIMIZER_STATE in self._options.groups:

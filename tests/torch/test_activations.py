@@ -84,10 +84,11 @@ def test_a_checkpointed_layer_is_counted_once(reentrant, log_dir, written):
     model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
     with mb.Run(log_dir) as run, mbt.watch(model, optimizer, run, every=1, activations="1"):
-        hidden = checkpoint(model[1], model[0](torch.randn(3, 4)), use_reentrant=reentrant)
-        hidden.sum().backward()
+        for _ in range(2):  # micro-batches
+            hidden = checkpoint(model[1], model[0](torch.randn(3, 4)), use_reentrant=reentrant)
+            hidden.sum().backward()
         optimizer.step()
-    assert written().histograms["activations/1"].value[0][:, 2].sum() == 12
+    assert written().histograms["activations/1"].value[0][:, 2].sum() == 2 * 12
 
 
 def test_a_layer_that_was_not_called_is_left_out(model, log_dir, written):
@@ -99,6 +100,29 @@ def test_a_layer_that_was_not_called_is_left_out(model, log_dir, written):
     histograms = written().histograms
     assert histograms["activations/dense"].step.tolist() == [0, 1]
     assert histograms["activations/head"].step.tolist() == [1]
+
+
+def test_it_is_said_if_no_layer_is_ever_called(model, log_dir):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    with mb.Run(log_dir) as run:
+        mbt.watch(model, optimizer, run, every=1, activations="*")
+        with pytest.warns(mb.MultiboardWarning, match=r"no chosen layer was called.*before its first call"):
+            optimizer.step()
+
+
+def test_large_outputs_are_counted_at_once_and_exactly(log_dir, written, monkeypatch):
+    monkeypatch.setattr("multiboard_torch.activations._COPIED_BYTES", 1000)
+    model = nn.Sequential(nn.Linear(4, 30))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    outputs = []
+    with mb.Run(log_dir) as run, mbt.watch(model, optimizer, run, every=1, activations="0"):
+        for size in (7, 7, 70):  # 840 bytes are copied, the others not
+            outputs.append(model(torch.randn(size, 4)))
+            outputs[-1].sum().backward()
+        optimizer.step()
+    expected = measure(torch.cat(outputs).detach().numpy())
+    np.testing.assert_array_equal(written().histograms["activations/0"].value[0], expected.rows())
+    assert written().scalars["norm/activations/0"].value[0] == pytest.approx(expected.norm, rel=1e-5)
 
 
 def test_layers_that_are_added_later_are_counted(model, log_dir, written):
