@@ -148,7 +148,7 @@ def main(args):
     parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
     start = load(checkpoint, **parts) if checkpoint.exists() else 0
     if args.compile:
-        model.compile()
+        model.compile(backend=args.compile)
 
     with mb.Run(args.log_dir, config=vars(args), resume=args.resume) as run:
         if args.resume:
@@ -217,5 +217,5 @@ if __name__ == "__main__":
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=1, help="on a CPU; a small model gains little from more")
     parser.add_argument("--amp", action="store_true", help="bfloat16 autocast")
-    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--compile", nargs="?", const="inductor", metavar="BACKEND")
     main(parser.parse_args())
