@@ -1,7 +1,8 @@
 """The loggers that are compared: each opened, fed and closed as its documentation says, offline and quiet.
 
 A logger has `scalar(tag, value, step)`, `step(metrics, step)`, `image(tag, pixels, step)`, `flush()` and `close()`. Where a
-peer's own method takes these arguments it is used as it is, so that no call in between is measured.
+peer's own method takes these arguments it is used as it is, so that no call in between is measured. Distributions of a model in
+PyTorch: `histogram(tag, values, step)` where the peer wants one call per tensor, or its `run`, with which a model is watched.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Multiboard:
         import multiboard
 
         run = multiboard.Run(log_dir)
+        self.run = run
         self.scalar, self.step, self.image = run.scalar, run.log, run.image
         self.flush, self.close = run.flush, run.close
 
@@ -45,7 +47,7 @@ class SummaryWriter:
 
     def __init__(self, log_dir: str, module: str) -> None:
         writer = import_module(module).SummaryWriter(log_dir)
-        self.scalar, self._add_image = writer.add_scalar, writer.add_image
+        self.scalar, self.histogram, self._add_image = writer.add_scalar, writer.add_histogram, writer.add_image
         self.flush, self.close = writer.flush, writer.close
 
     def step(self, metrics: Mapping[str, Any], step: int) -> None:
@@ -112,7 +114,7 @@ class WeightsAndBiases:
 
         settings = wandb.Settings(console="off", disable_code=True, disable_git=True, x_disable_meta=True, x_disable_stats=True)
         self._wandb = wandb
-        self._run = wandb.init(project="bench", dir=log_dir, mode="offline", settings=settings)
+        self.run = self._run = wandb.init(project="bench", dir=log_dir, mode="offline", settings=settings)
 
     def scalar(self, tag: str, value: Any, step: int) -> None:
         """Log one number."""

@@ -35,9 +35,14 @@ IN_TORCH = "device scalars: 10 per step in a PyTorch loop"
 PHOTOGRAPHS = "images: like photographs"
 NOISE = "images: noise"
 OVER_NUMPY = "start-up: over NumPy"
+RESNET = "histograms: ResNet-50, 161 tensors, 25.6M"
+GPT = "histograms: GPT-2, 148 tensors, 124M"
+SMALL = "histograms: 1000 tensors of 1k"
+LOOP = "training loop: small CNN in PyTorch, 10 scalars per step, histograms every 50"
 
 _TORCH = ("torch.utils.tensorboard", "torch.utils.tensorboard + TensorFlow")
 _EVENT_FILES = tuple(PEERS_WITH_EVENT_FILES)
+_WRITERS = ("torch.utils.tensorboard", "tensorboardX")
 
 TARGETS = (
     Target(SINGLE, "caller_us", at_most=0.5),
@@ -56,6 +61,14 @@ TARGETS = (
     Target(NOISE, "total_cpu_ms", at_most=1.5),
     Target(OVER_NUMPY, "wall_ms", at_most=25),
     Target(OVER_NUMPY, "memory_mb", at_most=5),
+    Target(RESNET, "total_cpu_ms", at_most=60),
+    Target(RESNET, "total_cpu_ms", times_less=5, than=("wandb offline",)),
+    Target(RESNET, "total_cpu_ms", times_less=10, than=_WRITERS),
+    Target(RESNET, "caller_ms", at_most=12),
+    Target(GPT, "total_cpu_ms", times_less=10, than=_WRITERS),
+    Target(SMALL, "total_cpu_ms", times_less=5, than=(*_WRITERS, "wandb offline")),
+    Target(LOOP, "all_threads_percent", at_most=2),
+    Target(LOOP, "added_main_ms", at_most=0.1),
     Target("reading: multiboard, dicts of 10", "wall_s", at_most=0.4, contender="mb.read"),
     Target("reading: multiboard, single scalars", "wall_s", at_most=0.4, contender="mb.read"),
     Target("reading: form of tensorboardX and torch", "wall_s", at_most=1.2, contender="mb.read"),

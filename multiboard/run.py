@@ -7,7 +7,7 @@ import weakref
 from functools import partial
 from time import time
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from multiboard import exits
 from multiboard.budget import MEMORY_BYTES, MemoryBudget
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from multiboard.direct import DirectPipeline
     from multiboard.protocols import Lane, Sink
     from multiboard.values import Value
+
+
+_TAG_SETS: Final = 64
+"""Sets of tags of captures that are known to be free; gradients that come and go make ever new ones."""
 
 
 class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
@@ -265,6 +269,8 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
                 self._intake.claim(tag, "histogram")
             for tag in scalar_tags(capture.tags):
                 self._intake.claim(tag, "scalar")
+            if len(self._captured) >= _TAG_SETS:
+                self._captured.clear()
             self._captured.add((capture.tags, capture.histograms))
         self._intake.accepted(capture.step)
         self._session.start()

@@ -26,7 +26,7 @@ def begin(tensors: Sequence[Tensor]) -> Batch:
     """
     check_backlog()
     batch = Batch()
-    batch.add([values_of(tensor) for tensor in tensors])
+    batch.add(batch.copy([values_of(tensor) for tensor in tensors]))
     return batch
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -38,3 +39,29 @@ def in_backward() -> bool:
     """Tell whether this thread is inside a backward pass, where checkpointing computes activations a second time."""
     graph_task = getattr(torch._C, "_current_graph_task_id", None)  # noqa: SLF001
     return graph_task is not None and graph_task() != -1
+
+
+def is_exporting() -> bool:
+    """Tell whether a model is being exported; the operator of this package has no place in a program for others."""
+    exporting = getattr(torch.compiler, "is_exporting", None)
+    return exporting is not None and bool(exporting())
+
+
+def dtensor_class() -> type[Any] | None:
+    """Return the class of sharded tensors, None as long as nobody has imported it; before torch 2.5 its module was private."""
+    for name in ("torch.distributed.tensor", "torch.distributed._tensor"):
+        found: type[Any] | None = getattr(sys.modules.get(name), "DTensor", None)
+        if found is not None:
+            return found
+    return None
+
+
+def is_capturing() -> bool:
+    """Tell whether the current stream is captured into a CUDA graph, which would replay no hooks."""
+    return torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
+
+
+def is_tracing() -> bool:
+    """Tell whether `torch.jit.trace` is recording."""
+    tracing = getattr(torch.jit, "is_tracing", None)
+    return tracing is not None and bool(tracing())

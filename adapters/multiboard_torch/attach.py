@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import distributed as dist
@@ -111,7 +111,11 @@ def watch(
     processes = _processes(model, per_rank=per_rank, activations=watched is not None, overhead=limit)
     agree = None if processes.reducer is None or limit is None else processes.reducer.agree
     handle = Watch(model, optimizers, writing, options, claim, Spacing(interval, limit, agree), processes, start_step)
-    handle.begin(None if watched is None else Activations(model, watched, handle.report))
+    try:
+        handle.begin(None if watched is None else Activations(model, watched, handle.report))
+    except BaseException:
+        handle.remove()
+        raise
     return handle
 
 
@@ -121,10 +125,21 @@ def _check_optimizers(optimizer: object) -> Sequence[Optimizer]:
         found: list[Optimizer] = list(optimizers)  # type: ignore[call-overload]
     except TypeError:
         found = []
+    found = [_unwrapped(one) for one in found]
     if not found or not all(isinstance(one, torch.optim.Optimizer) for one in found):
         remedy = "pass the torch.optim.Optimizer whose step() updates the model, or a list of those that make one update together"
         raise ArgumentError("optimizer", optimizer, remedy)
     return found
+
+
+def _unwrapped(optimizer: Any) -> Any:
+    """Return the optimizer inside one of Accelerate, which is called an optimizer and has no hooks."""
+    while isinstance(optimizer, torch.optim.Optimizer) and not hasattr(optimizer, "_optimizer_step_pre_hooks"):
+        inner = getattr(optimizer, "optimizer", None)
+        if inner is None:
+            return None
+        optimizer = inner
+    return optimizer
 
 
 def _run_of_rank(run: Run | None, *, per_rank: bool) -> Run | None:
@@ -143,6 +158,5 @@ def _run_of_rank(run: Run | None, *, per_rank: bool) -> Run | None:
 def _processes(model: nn.Module, *, per_rank: bool, activations: bool, overhead: float | None) -> Processes:
     if per_rank or distributed.processes() == 1:
         return Processes()
-    devices = {parameter.device.type for parameter in model.parameters() if activations or distributed.is_sharded(parameter)}
-    reducer = distributed.Reducer(devices, agrees=overhead is not None) if devices else None
-    return Processes(reducer, alone=False)
+    together = activations or any(distributed.is_sharded(parameter) for parameter in model.parameters())
+    return Processes(distributed.Reducer(agrees=overhead is not None) if together else None, alone=False)

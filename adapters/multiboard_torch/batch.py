@@ -13,21 +13,19 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 import torch
 
-from multiboard.buckets import BUCKETS, LARGEST, MOMENTS, SMALLEST, SPECIALS
+from multiboard.buckets import BUCKETS, LARGEST, SMALLEST, SPECIALS
 from multiboard.values import MeasuredBatch
 from multiboard_torch.arrival import Arrival
 from multiboard_torch.buffers import Buffers, group
-from multiboard_torch.distributed import Sums, unpack
 from multiboard_torch.packs import device_of
 from multiboard_torch.statistics import Measured, Tally, measure, measured
 from multiboard_torch.threads import use_one_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from torch import Tensor
 
-    from multiboard_torch.distributed import Reducer
     from multiboard_torch.packs import Values
 
 HELD_BYTES: Final = 2**30
@@ -40,12 +38,10 @@ class _Row(NamedTuple):
     Attributes:
         place: among all rows of the batch; several tensors of one place add up.
         values: a copy, or what was counted already.
-        shared: it is to be added up over all processes.
     """
 
     place: int
     values: Values | Tally
-    shared: bool
 
 
 class Batch:
@@ -53,16 +49,16 @@ class Batch:
 
     Args:
         buffers: get the memory of the copies back.
-        reducer: adds up what is shared among processes.
-        step: of the capture.
 
     Attributes:
+        shared: which rows are to be added up over all processes.
         nbytes: that the copies hold.
-        error: why this process could not measure: it takes part in the sums with nothing, and `fetch` raises it.
+        error: why this process could not measure; `fetch` raises it.
     """
 
-    def __init__(self, buffers: Buffers | None = None, reducer: Reducer | None = None, step: int = 0) -> None:
-        self._buffers, self._reducer, self._step = buffers or Buffers(), reducer, step
+    def __init__(self, buffers: Buffers | None = None) -> None:
+        self._buffers = buffers or Buffers()
+        self.shared: list[int] = []
         self._host: list[_Row] = []
         self._enqueued: list[tuple[list[int], Enqueued]] = []
         self._used: list[Tensor] = []
@@ -94,38 +90,33 @@ class Batch:
             rows: strided tensors.
             shared: which of them are to be added up over all processes.
         """
-        flags = shared or [False] * len(rows)
         for device, chosen in group(device_of(row) for row in rows).items():
             places = [self._size + row for row in chosen]
             if device.type == "cpu":
-                self._host += [_Row(place, rows[row], flags[row]) for place, row in zip(places, chosen, strict=True)]
+                self._host += [_Row(place, rows[row]) for place, row in zip(places, chosen, strict=True)]
             else:
-                values = [rows[row] for row in chosen]
-                self._enqueue(places, lambda values=values: measure(values), [flags[row] for row in chosen], device)  # type: ignore[misc]
+                self._enqueued.append((places, Enqueued(measure([rows[row] for row in chosen]))))
+        self.shared += [self._size + row for row, is_shared in enumerate(shared or ()) if is_shared]
         self._size += len(rows)
 
-    def add_counted(self, tally: Tally, further: Sequence[Sequence[Tensor]], *, shared: bool) -> None:
-        """Add rows that were counted already, at least in part.
+    def add_counted(self, tallies: Sequence[Tally], copies: Sequence[Tensor], *, shared: bool) -> None:
+        """Add one row that was counted already, at least in part.
 
         Args:
-            tally: the counts; on the CPU they must not change any more.
-            further: for each row, copies on the CPU that are still to be counted.
-            shared: whether they are to be added up over all processes.
+            tallies: counts of one row each, which add up; on the CPU they must not change any more.
+            copies: on the CPU, still to be counted.
+            shared: whether it is to be added up over all processes.
         """
-        places = list(range(self._size, self._size + len(tally.table)))
-        device = tally.table.device
-        if device.type == "cpu":
-            for row, place in enumerate(places):
-                self._host.append(_Row(place, Tally(tally.table[row : row + 1], tally.moments[row : row + 1]), shared))
-                self._host += [_Row(place, copied, shared) for copied in further[row]]
-                self.nbytes += sum(copied.nbytes for copied in further[row])
-        else:
-            self._enqueue(places, lambda: measured(tally), [shared] * len(places), device)
-        self._size += len(places)
-
-    def _enqueue(self, places: list[int], measuring: Callable[[], Measured], shared: list[bool], device: torch.device) -> None:
-        reducer = self._reducer if any(shared) else None
-        self._enqueued.append((places, Enqueued(measuring, shared, device, reducer, self._step, self.error)))
+        place = self._size
+        self._host += [_Row(place, copied) for copied in copies]
+        self.nbytes += sum(copied.nbytes for copied in copies)
+        for tally in tallies:
+            if tally.table.device.type == "cpu":
+                self._host.append(_Row(place, tally))
+            else:
+                self._enqueued.append(([place], Enqueued(measured(tally))))
+        self.shared += [place] if shared else []
+        self._size += 1
 
     def is_ready(self) -> bool:
         """Tell whether `fetch` would not wait for a device."""
@@ -138,93 +129,35 @@ class Batch:
             np.zeros((self._size, SPECIALS), np.int64),
             np.tile(_NO_MOMENTS, (self._size, 1)),
         )
+        use_one_thread()
         try:
-            self._fetch_host(batch)
+            if self.error is not None:
+                raise self.error
+            for places, found in _measured_on_host(self._host):
+                _add(batch, places, MeasuredBatch(*(array.numpy() for array in found)))
+            for places, part in self._enqueued:
+                _add(batch, places, part.fetch())
         finally:
             self._buffers.give_back(self._used)
-            self._host, self._used, self.nbytes = [], [], 0
-        for places, part in self._enqueued:
-            _put(batch, places, *part.fetch())
+            self._host, self._enqueued, self._used, self.nbytes = [], [], [], 0
         return batch
-
-    def _fetch_host(self, batch: MeasuredBatch) -> None:
-        use_one_thread()
-        reducer = self._reducer if any(row.shared for row in self._host) else None
-        try:
-            self._raise_error()
-            for places, found in _measured_on_host(self._host):
-                _add(batch, places, found)
-        except Exception:
-            if reducer is not None:  # the other processes wait for this one
-                self._reduce(reducer, batch, valid=False)
-            raise
-        if reducer is not None:
-            self._reduce(reducer, batch, valid=True)
-
-    def _raise_error(self) -> None:
-        if self.error is not None:
-            raise self.error
-
-    def _reduce(self, reducer: Reducer, batch: MeasuredBatch, *, valid: bool) -> None:
-        places = sorted({row.place for row in self._host if row.shared})
-        counts = torch.from_numpy(np.concatenate([batch.counts[places], batch.specials[places]], axis=1))
-        reduction = reducer.start(Sums(counts, torch.from_numpy(batch.moments[places])), self._step, valid=valid)
-        reduction.wait()
-        if valid:
-            _put_sums(batch, places, unpack(*reduction.tensors()))
 
 
 class Enqueued:
     """Statistics of tensors on an accelerator, on their way to the host in one block of int32 `[T, 1024 + 4 + 4]`."""
 
-    def __init__(
-        self,
-        measuring: Callable[[], Measured],
-        shared: list[bool],
-        device: torch.device,
-        reducer: Reducer | None = None,
-        step: int = 0,
-        error: Exception | None = None,
-    ) -> None:
-        if device.type == "cuda" and torch.cuda.is_current_stream_capturing():
-            raise RuntimeError("the optimizer step is being captured in a CUDA graph, which replays no hooks")
-        self._shared = [row for row, is_shared in enumerate(shared) if is_shared]
-        self._error = error
-        found = self._measured(measuring, len(shared), device, reducer)
-        self._sums = None if reducer is None else self._start_sums(reducer, found, step)
-        self._block = Arrival([_joined_columns(found)])
-
-    def _measured(self, measuring: Callable[[], Measured], rows: int, device: torch.device, reducer: Reducer | None) -> Measured:
-        try:
-            return measuring()
-        except Exception as error:
-            if reducer is None:
-                raise
-            self._error = error  # the other processes wait for this one
-            return Measured(*(torch.zeros((rows, columns), device=device) for columns in (BUCKETS, SPECIALS, MOMENTS)))
-
-    def _start_sums(self, reducer: Reducer, found: Measured, step: int) -> Arrival:
-        rows = _on(self._shared, found.counts.device)
-        counts = torch.cat([found.counts, found.specials], dim=1).index_select(0, rows).to(torch.int64)
-        sums = Sums(counts, found.moments.index_select(0, rows).double())
-        reduction = reducer.start(sums, step, valid=self._error is None)
-        return Arrival(reduction.tensors(), reduction.wait)
+    def __init__(self, found: Measured) -> None:
+        counts, specials = found.counts.to(torch.int32), found.specials.to(torch.int32)
+        self._block = Arrival(torch.cat([counts, specials, found.moments.float().contiguous().view(torch.int32)], dim=1))
 
     def is_ready(self) -> bool:
-        """Tell whether everything has arrived."""
-        return self._block.is_ready() and (self._sums is None or self._sums.is_ready())
+        """Tell whether the block has arrived."""
+        return self._block.is_ready()
 
     def fetch(self) -> MeasuredBatch:
         """Wait for the block and cut it up."""
-        (block,) = self._block.fetch()
-        sums = None if self._sums is None else self._sums.fetch()
-        if self._error is not None:
-            raise self._error
-        counts, specials, moments = np.split(block.numpy(), [BUCKETS, BUCKETS + SPECIALS], axis=1)
-        batch = MeasuredBatch(counts.astype(np.int64), specials.astype(np.int64), moments.view(np.float32).astype(np.float64))
-        if sums is not None:
-            _put_sums(batch, self._shared, unpack(*sums))
-        return batch
+        counts, specials, moments = np.split(self._block.fetch().numpy(), [BUCKETS, BUCKETS + SPECIALS], axis=1)
+        return MeasuredBatch(counts, specials, moments.view(np.float32))
 
 
 _HELD: Final[weakref.WeakSet[Batch]] = weakref.WeakSet()
@@ -267,9 +200,9 @@ def _measured_on_host(rows: list[_Row]) -> list[tuple[list[int], Measured]]:
     return found
 
 
-def _add(batch: MeasuredBatch, places: list[int], found: Measured) -> None:
+def _add(batch: MeasuredBatch, places: list[int], found: MeasuredBatch) -> None:
     """Add rows to those of their places."""
-    counts, specials, moments = (array.numpy() for array in found)
+    counts, specials, moments = found
     for rows in _distinct(places):
         at = [places[row] for row in rows]
         batch.counts[at] += counts[rows]
@@ -292,23 +225,3 @@ def _distinct(places: list[int]) -> list[list[int]]:
 
 
 _NO_MOMENTS: Final = np.array([0.0, 0.0, np.inf, -np.inf])
-
-
-def _put(batch: MeasuredBatch, places: list[int], *columns: np.typing.NDArray[np.generic]) -> None:
-    for whole, part in zip(batch, columns, strict=True):
-        whole[places] = part
-
-
-def _put_sums(batch: MeasuredBatch, places: list[int], sums: Sums) -> None:
-    counts = sums.counts.numpy()
-    _put(batch, places, counts[:, :BUCKETS], counts[:, BUCKETS:], sums.moments.numpy())
-
-
-def _joined_columns(found: Measured) -> Tensor:
-    counts, specials = found.counts.to(torch.int32), found.specials.to(torch.int32)
-    return torch.cat([counts, specials, found.moments.float().contiguous().view(torch.int32)], dim=1)
-
-
-def _on(rows: list[int], device: torch.device) -> Tensor:
-    indices = torch.tensor(rows, dtype=torch.int64, device="cpu")
-    return (indices.pin_memory() if device.type == "cuda" else indices).to(device, non_blocking=True)

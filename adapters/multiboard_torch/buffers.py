@@ -73,6 +73,8 @@ class Buffers:
 
 def empty(dtype: torch.dtype, size: int) -> Tensor:
     """Return fresh memory on the CPU."""
+    if not size:  # NumPy's empty arrays have strides that no other dtype can have
+        return torch.empty(0, dtype=dtype, device="cpu")
     itemsize = torch.empty((), dtype=dtype, device="cpu").element_size()
     return torch.from_numpy(np.empty(size * itemsize, np.uint8)).view(dtype)
 

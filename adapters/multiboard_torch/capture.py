@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import torch
 
 from multiboard import tags
-from multiboard.errors import MultiboardError
+from multiboard.errors import MultiboardError, MultiboardWarning
+from multiboard_torch._compat import is_capturing
 from multiboard_torch.batch import check_backlog
 from multiboard_torch.buffers import Buffers
 from multiboard_torch.clipping import listen, norms_around, stop_listening
+from multiboard_torch.distributed import rank
 from multiboard_torch.draft import Draft, Found, found_parameter
 from multiboard_torch.layers import named_buffers
 from multiboard_torch.rates import learning_rates
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from multiboard.run import Run
+    from multiboard.values import Capture
     from multiboard_torch.activations import Activations
     from multiboard_torch.claims import Claim
     from multiboard_torch.draft import Processes
@@ -62,8 +68,10 @@ class Watch:
         self._draft: Draft | None = None
         self._own: list[Named] = []
         self._stepped: set[int] = set()
+        self._begun: set[int] = set()
         self._due = self._paused = False
         self._errors = 0
+        self._said: set[str] = set()
         self._stage = STAGE
         # Traced into a compiled training step, the changing step number would compile the step again each time.
         before, after = (torch.compiler.disable(hook) for hook in (self._before_step, self._after_step))
@@ -90,6 +98,7 @@ class Watch:
         stop_listening(self)
         if self._activations is not None:
             self._activations.remove()
+        self._activations, self._buffers = None, Buffers()
         if self._processes.reducer is not None:
             self._processes.reducer.close()
         self._claim.give_up()
@@ -108,6 +117,10 @@ class Watch:
         """Capture the next update whatever `every` says, also while paused; in a job of several processes call it on all."""
         self._spacing.force()
         self._plan()
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        """Be None in a copy of what holds this handle, e.g. of a module: nothing watches the copy."""
+        return type(None), ()
 
     def __enter__(self) -> Self:
         return self
@@ -139,27 +152,42 @@ class Watch:
         self._errors += 1
         kind = type(error).__name__
         cause = f"{kind} {getattr(error, 'tag', '')}".strip() if isinstance(error, MultiboardError) else f"capture {kind}"
-        if self._run is not None:
+        if self._run is None:
+            self._say(cause, f"{what} on rank {rank()}: {kind}: {error}")
+        else:
             self._run.report(cause, f"{what}: {kind}: {error}")
             if not self._run.closed:
                 self._guard(lambda: self._log({tags.ERRORS: float(self._errors)}), "")
 
+    def _say(self, cause: str, message: str) -> None:
+        """Say once what goes wrong on a process without a run."""
+        if cause not in self._said:
+            self._said.add(cause)
+            with contextlib.suppress(Exception):  # a filter that turns warnings into errors
+                warnings.warn(message, MultiboardWarning, stacklevel=2)
+
     # ------------------------------------------------------------------ hooks: they return None and raise nothing
 
     def _before_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if id(optimizer) in self._stepped:
+        again = id(optimizer) in self._begun  # its last step raised; or it calls that of its base class, which runs the hooks too
+        if id(optimizer) in self._stepped and not again:
             self._end_update()
-        if not self._due:
+        self._begun.add(id(optimizer))
+        if not self._due or (again and self._stepped):
             return
-        if self._draft is None:
-            self._guard(self._log_rates, f"the learning rate of step {self.step} was left out")
+        if self._draft is None or again:
+            self._draft = None
             self._capture(self._start)
         if not _has_closure(optimizer, args, kwargs):
             self._capture(lambda: self._add_grads(optimizer))
 
     def _after_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if id(optimizer) not in self._begun:
+            return
+        self._begun.discard(id(optimizer))
         if _was_skipped(optimizer):
             self._draft = None
+            self._forget_activations()
             return
         if self._due and _has_closure(optimizer, args, kwargs):
             self._capture(lambda: self._add_grads(optimizer))
@@ -169,7 +197,7 @@ class Watch:
 
     def _capture(self, action: Callable[[], None]) -> None:
         """Do a part of the capture; if it fails the rest of it is left out, too."""
-        if self._due:
+        if self._due and not is_capturing():
             device = next((parameter.device for parameter in self._model.parameters()), torch.device("cpu"))
             self._due = self._guard(
                 lambda: self._stopwatch.measure(action, device), f"the capture of step {self.step} was left out"
@@ -188,19 +216,22 @@ class Watch:
     def _end_update(self) -> None:
         self._stepped.clear()
         if self._draft is not None:
+            self._guard(self._log_rates, f"the learning rate of step {self.step} was left out")
             self._capture(self._finish)
-            self._note_cost()
+            self._guard(self._note_cost, "the overhead was left out")
+        self._spacing.give_up_forced()
         self._draft, self._stage, self._own = None, STAGE, []
         self.step += 1
         self._plan()
 
     def _plan(self) -> None:
         """Decide whether the next update is captured, and count activations from now on if so."""
-        self._guard(self._decide, "the next capture was left out")
+        if self._handles:
+            self._guard(self._decide, "the next capture was left out")
 
     def _decide(self) -> None:
-        writes = self._run is not None or self._processes.reducer is not None
-        self._due = writes and self._spacing.due(self.step, paused=self._paused)
+        writes = self._run is not None and not self._run.closed
+        self._due = (writes or self._processes.reducer is not None) and self._spacing.due(self.step, paused=self._paused)
         if self._activations is not None:
             self._activations.start() if self._due else self._activations.stop()
 
@@ -209,7 +240,11 @@ class Watch:
             self._stopwatch.add(self._activations.seconds())
         self._spacing.captured(self.step, self._stopwatch.take())
         if self._spacing.limited and self._spacing.share is not None:
-            self._guard(lambda: self._log({tags.OVERHEAD: self._spacing.share}), "the overhead was left out")
+            self._log({tags.OVERHEAD: self._spacing.share})
+
+    def _forget_activations(self) -> None:
+        if self._activations is not None:
+            self._activations.forget()
 
     # ------------------------------------------------------------------ one capture
 
@@ -234,10 +269,10 @@ class Watch:
             return
         held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
         found = [(named, named.parameter.grad) for named in self._own if id(named.parameter) in held]
-        self._draft.add(
-            tags.GRADS,
-            [found_parameter(named, _unscaled(optimizer, grad), self._stage) for named, grad in found if grad is not None],
-        )
+        present = [found_parameter(named, _unscaled(optimizer, grad), self._stage) for named, grad in found if grad is not None]
+        absent = [found_parameter(named, named.parameter, self._stage) for named, grad in found if grad is None]
+        self._draft.add(tags.GRADS, present)
+        self._draft.add_absent(tags.GRADS, absent)
 
     def _finish(self) -> None:
         draft = self._draft
@@ -248,9 +283,15 @@ class Watch:
             draft.add_changes(tags.UPDATES, self._parameters(own, held))
         if tags.OPTIMIZER_STATE in self._options.groups:
             draft.add(tags.OPTIMIZER_STATE, [found for optimizer in self._optimizers for found in _states(optimizer, own)])
-        draft.submit(self._run)
+        finished = draft.finished()
         if self._activations is not None:
-            self._activations.submit(self._run, self.step, self._options, self._processes)
+            finished.append(self._activations.finished(self.step, self._options, self._processes))
+        for capture in finished:
+            self._guard(partial(self._deliver, capture), f"a capture of step {self.step} was left out")
+
+    def _deliver(self, capture: Capture) -> None:
+        if self._run is not None:
+            self._run.capture(capture)
 
     def _log_rates(self) -> None:
         self._log(learning_rates(self._claim.groups(), self._claim.groups_before()))

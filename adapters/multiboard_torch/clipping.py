@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from multiboard import tags
-from multiboard_torch.distributed import is_sharded
+from multiboard_torch.distributed import local_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,8 +58,7 @@ def norms_around(before: Tensor, max_norm: float) -> dict[str, Tensor]:
         before: as `clip_grad_norm_` returns it.
         max_norm: that was asked for.
     """
-    if is_sharded(before):
-        before = before.full_tensor()  # type: ignore[attr-defined]
+    before = local_part(before)
     factor = (max_norm / (before + _EPSILON)).clamp(max=1.0)
     return {tags.GRADS_BEFORE_CLIP: before, tags.GRADS_AFTER_CLIP: before * factor}
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from time import time
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
 
 from multiboard import tags
 from multiboard.values import Capture
@@ -18,15 +20,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from multiboard.protocols import Pending
-    from multiboard.run import Run
+    from multiboard.values import MeasuredBatch
     from multiboard_torch.buffers import Buffers
-    from multiboard_torch.distributed import Reducer
+    from multiboard_torch.distributed import Reducer, Shared
     from multiboard_torch.layers import Named
     from multiboard_torch.options import Options
     from multiboard_torch.packs import Values
-
-
-_T = TypeVar("_T")
 
 
 class Processes(NamedTuple):
@@ -40,9 +39,9 @@ class Processes(NamedTuple):
     reducer: Reducer | None = None
     alone: bool = True
 
-    def later(self, pending: Pending[_T]) -> Pending[_T]:
-        """Return the same value; if it is a sum over processes, it is fetched in the order of the captures, wanted or not."""
-        return pending if self.reducer is None else self.reducer.later(pending.fetch)
+    def later(self, measured: Shared, step: int) -> Pending[MeasuredBatch]:
+        """Return the same measurements, or their sums over all processes if they are shared."""
+        return measured if self.reducer is None or not measured.shared else self.reducer.later(measured, step)
 
 
 class Found(NamedTuple):
@@ -52,11 +51,13 @@ class Found(NamedTuple):
         name: what follows the group in the tag.
         description: markdown for the dashboard.
         tensor: as the framework holds it.
+        absent: there is none in this process, but perhaps in others: an empty one stands in.
     """
 
     name: str
     description: str
     tensor: Tensor
+    absent: bool = False
 
 
 class _Row(NamedTuple):
@@ -86,8 +87,8 @@ class Draft:
     ) -> None:
         self.step = step
         self._options, self._processes, self._report = options, processes, report
-        self._batch = Batch(buffers, processes.reducer, step)
-        self._norms = Norms(processes.reducer, step)
+        self._batch = Batch(buffers)
+        self._norms = Norms()
         self._wall_time = time()
         self._tags: list[str] = []
         self._descriptions: dict[str, str] = {}
@@ -110,6 +111,16 @@ class Draft:
         if written:
             self._measure(group, rows, values, copied=keep)
 
+    def add_absent(self, group: str, found: Iterable[Found]) -> None:
+        """Add rows that this process lacks and another one may have; in a job of one process nothing happens.
+
+        Args:
+            group: first part of the tags.
+            found: with the tensors, sharded, that the absent ones would belong to.
+        """
+        shared = [one for one in found if self._is_shared(one)]
+        self.add(group, [one._replace(tensor=torch.empty(0, device="cpu"), absent=True) for one in shared])
+
     def add_changes(self, group: str, found: Iterable[Found]) -> None:
         """Add what has been added to tensors since `add` kept copies of them."""
         rows = self._rows(group, [one for one in found if id(one.tensor) in self._before])
@@ -117,21 +128,23 @@ class Draft:
         changes = [_difference(now.reshape(-1), self._before[id(row.found.tensor)]) for row, now in zip(rows, after, strict=True)]
         self._measure(group, rows, changes, copied=True)
 
-    def submit(self, run: Run | None) -> None:
-        """Hand everything to the run; None takes part in the sums of other processes only."""
+    def finished(self) -> list[Capture]:
+        """Return what goes to the run. What is shared is added up from now on, whether the run takes it or not."""
         if not self._tags:
-            return
-        later, options = self._processes.later, self._options
-        capture = Capture(tuple(self._tags), self._norms, self.step, self._wall_time, self._descriptions)
+            return []
+        options, in_part = self._options, self._processes.reducer is not None
+        tags_of_rows = tuple(self._tags)
         captures = []
         if options.histograms:
+            batch = self._processes.later(self._batch, self.step)
+            capture = Capture(tags_of_rows, batch, self.step, self._wall_time, self._descriptions, if_any=in_part)
             norms, nonfinite = options.norms and not options.norms_apart, options.sample is None
-            captures.append(capture._replace(batch=later(self._batch), norms=norms, nonfinite=nonfinite))
+            captures.append(capture._replace(norms=norms, nonfinite=nonfinite))
         if options.norms_apart:
-            captures.append(capture._replace(batch=later(self._norms), histograms=False, nonfinite=False))
-        if run is not None:
-            for finished in captures:
-                run.capture(finished)
+            batch = self._processes.later(self._norms, self.step)
+            capture = Capture(tags_of_rows, batch, self.step, self._wall_time, if_any=in_part)
+            captures.append(capture._replace(nonfinite=False, histograms=False))
+        return captures
 
     def _rows(self, group: str, found: Iterable[Found]) -> list[_Row]:
         rows = []
@@ -140,29 +153,45 @@ class Draft:
                 row = self._row(one)
             except Exception as error:  # noqa: BLE001  # one tensor that cannot be counted does not cost the others
                 self._report(error, f"{group}/{one.name} was left out at step {self.step}")
+                if self._is_shared(one):  # the rows are the same on all processes
+                    rows.append(_Row(one, torch.empty(0), shared=True))
             else:
                 rows += [row] if row is not None else []
         return rows
 
     def _row(self, found: Found) -> _Row | None:
         """Return what this process measures of a tensor, or None if that is for another one to do."""
-        shared = self._processes.reducer is not None and distributed.is_sharded(found.tensor)
+        shared = self._is_shared(found)
         if not (shared or self._processes.alone or distributed.rank() == 0):
             return None
+        if found.absent:
+            return _Row(found, found.tensor, shared) if shared else None
         values = values_of(distributed.local_part(found.tensor.detach()))
         if shared and not distributed.counts_here(found.tensor):
             values = values.reshape(-1)[:0]
         return _Row(found, values, shared)
 
+    def _is_shared(self, found: Found) -> bool:
+        return self._processes.reducer is not None and (found.absent or distributed.is_sharded(found.tensor))
+
     def _measure(self, group: str, rows: Sequence[_Row], values: Sequence[Values], *, copied: bool) -> None:
         shared = [row.shared for row in rows]
         if self._options.norms_apart:
-            self._norms.add(values, shared)
+            self._add_norms(values, shared)
         if self._options.histograms:
             thin = [_thinned(value, self._options.sample) for value in values]
             self._batch.add(thin if copied else self._kept(thin), shared)  # type: ignore[arg-type]
         for row, value in zip(rows, values, strict=True):
             self._name(group, row.found.name, _sampled(row.found.description, value, self._options.sample))
+
+    def _add_norms(self, values: Sequence[Values], shared: list[bool]) -> None:
+        try:
+            self._norms.add(values, shared)
+        except Exception as error:
+            if self._processes.reducer is None:
+                raise
+            self._norms.error = error
+            self._norms.add([torch.empty(0)] * len(values), shared)
 
     def _kept(self, tensors: Sequence[Tensor], *, always: bool = False) -> list[Tensor]:
         try:
@@ -170,7 +199,7 @@ class Draft:
         except Exception as error:
             if self._processes.reducer is None:
                 raise
-            self._batch.error = error  # the other processes wait for this one: it goes on, with nothing
+            self._batch.error = self._norms.error = error  # the other processes wait for this one: it goes on, with nothing
             return [tensor.reshape(-1)[:0] for tensor in tensors]
 
     def _name(self, group: str, name: str, description: str) -> None:

@@ -101,10 +101,10 @@ def _scratch(size: int) -> npt.NDArray[np.uint32]:
 
 
 def _add_on_device(values: Tensor, sizes: list[int], table: Tensor, moments: Tensor) -> None:
-    index = _slots(values.device)[(values.view(torch.int32) >> KEY_SHIFT) & (KEYS - 1)]
+    index = _slots(values.device, _stream(values.device))[(values.view(torch.int32) >> KEY_SHIFT) & (KEYS - 1)]
     if len(sizes) > 1:
-        lengths = _lengths(tuple(sizes), values.device)
-        index += _offsets(len(sizes), values.device).repeat_interleave(lengths, output_size=len(index))
+        lengths = _lengths(tuple(sizes), values.device, _stream(values.device))
+        index += _offsets(len(sizes), values.device, _stream(values.device)).repeat_interleave(lengths, output_size=len(index))
     table.view(-1).scatter_add_(0, index, table.new_ones(1).expand(len(index)))
     part = _moments_on_device(values, sizes)
     moments[:, :SMALLEST] += part[:, :SMALLEST]
@@ -117,14 +117,15 @@ def _moments_on_device(values: Tensor, sizes: list[int]) -> Tensor:
     kept, low, high = (values.nan_to_num(other, other, other) for other in (0.0, _INFINITY, -_INFINITY))
     reductions: tuple[tuple[Tensor, str], ...] = ((kept, "sum"), (kept.square(), "sum"), (low, "min"), (high, "max"))
     segments = tuple(-(-size // _SEGMENT) for size in sizes)
-    for lengths in (_lengths(tuple(sizes), values.device, _SEGMENT), _lengths(segments, values.device)):
+    stream = _stream(values.device)
+    for lengths in (_lengths(tuple(sizes), values.device, stream, _SEGMENT), _lengths(segments, values.device, stream)):
         # unsafe: the check of the lengths would wait for the device.
         reductions = tuple((torch.segment_reduce(part, how, lengths=lengths, unsafe=True), how) for part, how in reductions)
     return torch.stack([part for part, _ in reductions], dim=1)
 
 
 @lru_cache(_LAYOUTS)
-def _lengths(sizes: tuple[int, ...], device: torch.device, most: int | None = None) -> Tensor:
+def _lengths(sizes: tuple[int, ...], device: torch.device, stream: int, most: int | None = None) -> Tensor:  # noqa: ARG001  # a part of the key
     """Return the lengths of segments on their device, each cut into segments of so many values at most."""
     cut = [part for size in sizes for part in _cut(size, most or size)]
     numbers = torch.tensor(cut, dtype=torch.int64, device="cpu")
@@ -136,13 +137,18 @@ def _cut(size: int, most: int) -> list[int]:
 
 
 @lru_cache(_LAYOUTS)
-def _offsets(tensors: int, device: torch.device) -> Tensor:
+def _offsets(tensors: int, device: torch.device, stream: int) -> Tensor:  # noqa: ARG001  # a part of the key
     return torch.arange(0, tensors * SLOTS, SLOTS, dtype=torch.int64, device=device)
 
 
 @lru_cache(_LAYOUTS)
-def _slots(device: torch.device) -> Tensor:
+def _slots(device: torch.device, stream: int) -> Tensor:  # noqa: ARG001  # a part of the key
     return _on_device(torch.from_numpy(SLOT_OF_KEY).to(torch.int64), device)
+
+
+def _stream(device: torch.device) -> int:
+    """Return the number of the current stream: what is copied on one is not there yet for another."""
+    return torch.cuda.current_stream(device).cuda_stream if device.type == "cuda" else 0
 
 
 def _on_device(numbers: Tensor, device: torch.device) -> Tensor:

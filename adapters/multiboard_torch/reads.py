@@ -86,7 +86,8 @@ def _log(group: str, found: list[tuple[Named, Tensor]], run: Run, step: int, *, 
         with no_grad():
             draft = Draft(step, options, _BUFFERS, Processes(), report)
             draft.add(group, [found_parameter(named, tensor) for named, tensor in found])
-            draft.submit(writing)
+            for capture in draft.finished():
+                writing.capture(capture)
     except MultiboardError:
         raise  # a mistake of the caller in the first step of the run, as in `run.log`
     except Exception as error:  # noqa: BLE001  # nothing of ours may end a training

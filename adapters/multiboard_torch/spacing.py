@@ -43,6 +43,10 @@ class Spacing:
         """Make the next update due."""
         self._forced = True
 
+    def give_up_forced(self) -> None:
+        """Make no further update due, if the forced one could not be captured."""
+        self._forced = False
+
     @property
     def limited(self) -> bool:
         """Whether there is a limit."""

@@ -64,7 +64,7 @@ def measure(rows: Sequence[Values], kernel: Kernel | None = None) -> Measured:
         One row per tensor, on the device of the tensors.
     """
     device = device_of(rows[0]) if rows else torch.device("cpu")
-    with torch.no_grad(), any_order():
+    with torch.no_grad(), any_order(device):
         tally = empty_tally(len(rows), device)
         add_to_tally(tally, rows, kernel or kernel_for(device))
         return measured(tally)
@@ -92,9 +92,13 @@ def kernel_for(device: torch.device) -> Kernel:
 
 
 @contextmanager
-def any_order() -> Iterator[None]:
-    """Let integers be added in any order, which `use_deterministic_algorithms` forbids or makes wait for the device."""
-    if not torch.are_deterministic_algorithms_enabled():
+def any_order(device: torch.device) -> Iterator[None]:
+    """Let integers be added in any order on a device, which `use_deterministic_algorithms` forbids or makes wait for it.
+
+    The setting is that of the process: it is changed in the training thread only, which enqueues what is counted on devices, and
+    never in the writer thread, which counts on the CPU.
+    """
+    if device.type == "cpu" or not torch.are_deterministic_algorithms_enabled():
         yield
         return
     only_warns = torch.is_deterministic_algorithms_warn_only_enabled()

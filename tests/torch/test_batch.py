@@ -25,7 +25,7 @@ def copied(tensors):
 
 
 def enqueued(tensors):
-    return Enqueued(lambda: measure_tensors(tensors, DEVICE), [False] * len(tensors), torch.device("cpu"))
+    return Enqueued(measure_tensors(tensors, DEVICE))
 
 
 @pytest.mark.parametrize("take", [copied, enqueued])

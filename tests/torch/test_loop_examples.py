@@ -48,7 +48,11 @@ def test_a_batch_that_cannot_be_counted_costs_only_the_rate_and_is_said_once(bat
     assert "perf/examples_per_s" not in written().scalars
 
 
-@pytest.mark.parametrize("examples", [5, 5.0, lambda batch: len(batch["text"]), lambda _: torch.tensor(5)], ids=str)
+@pytest.mark.parametrize(
+    "examples",
+    [5, 5.0, lambda batch: len(batch["text"]), lambda _: torch.tensor(5)],
+    ids=["number", "float", "function", "tensor"],
+)
 def test_a_stated_number_of_examples_goes_first(examples, log_dir, written):
     with mb.Run(log_dir) as run:
         list(loop([{"x": torch.zeros(3), "text": "abcde"}] * 3, run, examples=examples))
