@@ -207,3 +207,68 @@ if rank == 0:
 def test_processes_at_different_steps_are_found_out(ranks, log_dir):
     ranks(UNEVEN)
     assert mb.read(log_dir / "again")["."].histograms["activations/1"].step.tolist() == [0]
+
+
+HYBRID = """
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+
+model = make_model()
+fully_shard(model, mesh=init_device_mesh("cpu", (2, 2), mesh_dim_names=("replicate", "shard")))
+optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+watching = mbt.watch(model, optimizer, run, every=2, log=("params", "updates"))
+for step in range(2):
+    model(batch_of(step, 0)).square().mean().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+"""
+
+
+def test_replicas_of_shards_are_counted_once(ranks, written):
+    ranks(HYBRID, processes=4)
+    histograms = written().histograms
+    sizes = {tag: column.value[0][:, 2].sum() for tag, column in histograms.items() if tag.startswith("params/")}
+    assert sizes == {"params/0/kernel": 35, "params/0/bias": 7, "params/2/kernel": 21, "params/2/bias": 3} | dict.fromkeys(
+        ("params/3/scale", "params/3/bias"), 3
+    )
+
+
+FAILING = """
+from torch.distributed.fsdp import fully_shard
+from multiboard_torch.batch import Batch
+
+model = make_model()
+fully_shard(model)
+optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+if rank == 0:
+    run.close()
+    run = mb.Run(log_dir + "/again", on_error=lambda cause, message: None)
+    warnings.simplefilter("ignore")
+    if CONFLICT:
+        run.log({"params/0/kernel": 1.0}, 0)  # a tag of another kind, which only this process knows
+watching = mbt.watch(model, optimizer, run, every=1, activations="1", **OPTIONS)
+copy = Batch.copy
+for step in range(4):
+    if rank == 1 and step == 2 and not CONFLICT:
+        warnings.simplefilter("ignore")
+        Batch.copy = lambda *_, **__: 1 / 0
+    model(batch_of(step, rank)).square().mean().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    Batch.copy = copy
+"""
+
+
+@pytest.mark.parametrize("options", ["{}", "{'histograms': False}"])
+def test_what_fails_in_one_process_costs_that_capture_and_holds_nobody_up(options, ranks, log_dir):
+    ranks("import warnings" + FAILING.replace("OPTIONS", options).replace("CONFLICT", "False"))
+    data = mb.read(log_dir / "again")["."]
+    assert data.scalars["norm/grads"].step.tolist() == [0, 1, 3]
+    assert data.scalars["norm/activations"].step.tolist() == [0, 1, 2, 3]
+
+
+def test_a_tag_that_one_process_refuses_costs_those_captures_and_holds_nobody_up(ranks, log_dir):
+    ranks("import warnings" + FAILING.replace("OPTIONS", "{}").replace("CONFLICT", "True"))
+    data = mb.read(log_dir / "again")["."]
+    assert "norm/grads" not in data.scalars
+    assert data.scalars["norm/activations"].step.tolist() == [0, 1, 2, 3]
