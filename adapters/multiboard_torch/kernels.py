@@ -146,6 +146,16 @@ def _slots(device: torch.device, stream: int) -> Tensor:  # noqa: ARG001  # a pa
     return _on_device(torch.from_numpy(SLOT_OF_KEY).to(torch.int64), device)
 
 
+def inverse(order: tuple[int, ...], device: torch.device) -> Tensor:
+    """Return on a device the places of rows that were put into an order."""
+    return _inverse(order, device, _stream(device))
+
+
+@lru_cache(_LAYOUTS)
+def _inverse(order: tuple[int, ...], device: torch.device, stream: int) -> Tensor:  # noqa: ARG001  # a part of the key
+    return _on_device(torch.from_numpy(np.argsort(order)), device)
+
+
 def _stream(device: torch.device) -> int:
     """Return the number of the current stream: what is copied on one is not there yet for another."""
     return torch.cuda.current_stream(device).cuda_stream if device.type == "cuda" else 0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from multiboard.buckets import BUCKETS, LARGEST, MOMENTS, SMALLEST
-from multiboard_torch.kernels import DEVICE, HOST, SLOTS, Kernel
+from multiboard_torch.kernels import DEVICE, HOST, SLOTS, Kernel, inverse
 from multiboard_torch.packs import device_of, joined, packs, size_of
 
 if TYPE_CHECKING:
@@ -66,8 +66,11 @@ def measure(rows: Sequence[Values], kernel: Kernel | None = None) -> Measured:
     device = device_of(rows[0]) if rows else torch.device("cpu")
     with torch.no_grad(), any_order(device):
         tally = empty_tally(len(rows), device)
-        add_to_tally(tally, rows, kernel or kernel_for(device))
-        return measured(tally)
+        # By size, so that small tensors share packs also where they stand between large ones.
+        order = sorted(range(len(rows)), key=lambda row: size_of(rows[row]))
+        add_to_tally(tally, [rows[row] for row in order], kernel or kernel_for(device))
+        places = inverse(tuple(order), device)
+        return measured(Tally(*(part.index_select(0, places) for part in tally)))
 
 
 def empty_tally(rows: int, device: torch.device) -> Tally:
