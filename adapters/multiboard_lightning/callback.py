@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import logging
 from typing import TYPE_CHECKING, Any
 
 from multiboard.arguments import check_positive, check_run
-from multiboard.errors import ArgumentError, did_you_mean
 from multiboard_lightning import steps
 from multiboard_lightning._compat import Callback
 from multiboard_lightning.logger import Logger
 from multiboard_torch import Meter, watch
 from multiboard_torch.loop import count_examples
+from multiboard_torch.trainers import check_watch_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -49,7 +48,7 @@ class Watch(Callback):
         super().__init__()
         self._every = check_positive("every", every)
         self._run = None if run is None else check_run(run)
-        self._options = check_options(options) | ({} if log is None else {"log": log})
+        self._options = check_watch_options(options) | ({} if log is None else {"log": log})
         self._handles: list[Handle] = []
         self._pauses: list[RemovableHandle] = []
         self._meter: Meter | None = None
@@ -174,16 +173,6 @@ class _Clock:
     """The global step of the next update, for the meter."""
 
     step = 0
-
-
-def check_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the further arguments of `watch`, or raise ArgumentError if it has no such argument."""
-    known = [name for name in inspect.signature(watch).parameters if name not in {"model", "optimizer", "run", "start_step"}]
-    for name, value in options.items():
-        if name not in known:
-            hint = did_you_mean(name, known)
-            raise ArgumentError(name, value, f"multiboard.torch.watch takes {', '.join(known)}.{hint}".removesuffix("."))
-    return options
 
 
 def _logger_of(trainer: Trainer) -> Logger | None:

@@ -19,7 +19,8 @@ from multiboard.writer.runs import open_run
 from multiboard_lightning import steps
 from multiboard_lightning._compat import LightningLogger, rank, rank_zero_experiment, rank_zero_only
 from multiboard_lightning.experiment import Experiment
-from multiboard_lightning.metrics import log_scalars, split_of, tag_of
+from multiboard_lightning.metrics import split_of, tag_of
+from multiboard_torch.trainers import log_each
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -242,7 +243,7 @@ class Logger(LightningLogger):
         elif tags.EPOCH in numbers:
             self._epoch_step = step
         if numbers:
-            log_scalars(run, numbers, step)
+            log_each(run, numbers, step)
 
     def _add_hparams(self, params: Mapping[str, Any]) -> None:
         self._hparams |= params

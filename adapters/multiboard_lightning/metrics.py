@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from multiboard import tags
-from multiboard.errors import MultiboardError
 
 if TYPE_CHECKING:
-    from multiboard.run import Run
     from multiboard_lightning._compat import Trainer
 
 _SPLITS: Final = {"train_": "train", "training_": "train", "val_": "val", "valid_": "val", "validation_": "val", "test_": "test"}
@@ -37,15 +35,3 @@ def split_of(trainer: Trainer | None) -> str:
     if trainer is None or not (trainer.validating or trainer.testing):
         return "train"
     return "val" if trainer.validating else "test"
-
-
-def log_scalars(run: Run, numbers: dict[str, Any], step: int) -> None:
-    """Log the numbers of one step; one that is none does not cost the others."""
-    try:
-        run.log(numbers, step)
-    except MultiboardError:
-        for tag, number in numbers.items():
-            try:
-                run.scalar(tag, number, step)
-            except MultiboardError as error:
-                run.report(f"{type(error).__name__} {tag}", str(error))

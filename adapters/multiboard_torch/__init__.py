@@ -5,7 +5,7 @@
 
 - `attach`: `watch`, the line that a user writes.
 - `capture`: the hooks of the optimizers, and what goes into one capture.
-- `activations`: the hooks of layers.
+- `activations`, `outputs`: the hooks of layers, and what they take in.
 - `reads`: captures of loops written by hand.
 - `clipping`: gradient clipping that tells what it did.
 - `claims`, `selection`, `options`, `spacing`: which watch writes which parameter, which are meant, what of them, and when.
@@ -13,7 +13,8 @@
 - `draft`, `batch`, `buffers`, `norms`, `arrival`: what keeps the values of one step until the writer thread takes them.
 - `statistics`, `packs`: the counting kernels, for the host and for devices.
 - `distributed`: sums over processes.
-- `rates`: the learning rates of an optimizer.
+- `trainers`: what the adapters of trainers share.
+- `optimizers`, `rates`: what is read of an optimizer around its step, and its learning rates.
 - `meter`, `loop`: the time of steps, and the loop that takes it; `memory`: what accelerators hold.
 - `threads`: keeps the writer thread on one core.
 - `_compat`: private names of PyTorch.

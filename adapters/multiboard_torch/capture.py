@@ -18,6 +18,8 @@ from multiboard_torch.clipping import listen, norms_around, stop_listening
 from multiboard_torch.distributed import rank
 from multiboard_torch.draft import Draft, Found, found_parameter
 from multiboard_torch.layers import named_buffers
+from multiboard_torch.optimizers import has_closure, states, unscaled, was_skipped
+from multiboard_torch.outputs import take_seconds
 from multiboard_torch.rates import learning_rates
 from multiboard_torch.spacing import Stopwatch
 
@@ -178,18 +180,18 @@ class Watch:
         if self._draft is None or again:
             self._draft = None
             self._capture(self._start)
-        if not _has_closure(optimizer, args, kwargs):
+        if not has_closure(optimizer, args, kwargs):
             self._capture(lambda: self._add_grads(optimizer))
 
     def _after_step(self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if id(optimizer) not in self._begun:
             return
         self._begun.discard(id(optimizer))
-        if _was_skipped(optimizer):
+        if was_skipped(optimizer):
             self._draft = None
             self._forget_activations()
             return
-        if self._due and _has_closure(optimizer, args, kwargs):
+        if self._due and has_closure(optimizer, args, kwargs):
             self._capture(lambda: self._add_grads(optimizer))
         self._stepped.add(id(optimizer))
         if len(self._stepped) == len(self._optimizers):
@@ -237,7 +239,7 @@ class Watch:
 
     def _note_cost(self) -> None:
         if self._activations is not None:
-            self._stopwatch.add(self._activations.seconds())
+            self._stopwatch.add(take_seconds())
         self._spacing.captured(self.step, self._stopwatch.take())
         if self._spacing.limited and self._spacing.share is not None:
             self._log({tags.OVERHEAD: self._spacing.share})
@@ -268,11 +270,14 @@ class Watch:
         if self._draft is None or tags.GRADS not in self._options.groups:
             return
         held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-        found = [(named, named.parameter.grad) for named in self._own if id(named.parameter) in held]
-        present = [found_parameter(named, _unscaled(optimizer, grad), self._stage) for named, grad in found if grad is not None]
-        absent = [found_parameter(named, named.parameter, self._stage) for named, grad in found if grad is None]
-        self._draft.add(tags.GRADS, present)
-        self._draft.add_absent(tags.GRADS, absent)
+        grads = [(named, named.parameter.grad) for named in self._own if id(named.parameter) in held]
+        found = [
+            found_parameter(named, named.parameter if grad is None else unscaled(optimizer, grad), self._stage)._replace(
+                absent=grad is None
+            )
+            for named, grad in grads
+        ]
+        self._draft.add(tags.GRADS, found)
 
     def _finish(self) -> None:
         draft = self._draft
@@ -282,7 +287,7 @@ class Watch:
         if tags.UPDATES in self._options.groups:
             draft.add_changes(tags.UPDATES, self._parameters(own, held))
         if tags.OPTIMIZER_STATE in self._options.groups:
-            draft.add(tags.OPTIMIZER_STATE, [found for optimizer in self._optimizers for found in _states(optimizer, own)])
+            draft.add(tags.OPTIMIZER_STATE, [found for optimizer in self._optimizers for found in states(optimizer, own)])
         finished = draft.finished()
         if self._activations is not None:
             finished.append(self._activations.finished(self.step, self._options, self._processes))
@@ -302,39 +307,3 @@ class Watch:
     def _log(self, numbers: dict[str, Any]) -> None:
         if self._run is not None and numbers:
             self._run.log(numbers, self.step)
-
-
-def _has_closure(optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    return any(callable(value) and value is not optimizer for value in (*args, *kwargs.values()))
-
-
-def _unscaled(optimizer: Optimizer, grad: Tensor) -> Tensor:
-    """Undo the loss scale that a fused optimizer takes off inside its step, where GradScaler leaves it as an attribute."""
-    scale = getattr(optimizer, "grad_scale", None)
-    return grad.detach() / scale.to(grad.device, non_blocking=True) if isinstance(scale, torch.Tensor) else grad
-
-
-def _was_skipped(optimizer: Optimizer) -> bool:
-    """Tell whether a fused optimizer found infinite gradients and left the parameters alone; known at once on a CPU only.
-
-    Reading it from an accelerator would wait, so there such a step counts as one.
-    """
-    found_inf = getattr(optimizer, "found_inf", None)
-    return isinstance(found_inf, torch.Tensor) and found_inf.device.type == "cpu" and bool(found_inf.item())
-
-
-def _states(optimizer: Optimizer, own: Iterable[Named]) -> list[Found]:
-    """Return the tensors of an optimizer's state that belong to one parameter each; no counters, no state of all parameters."""
-    held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-    return [
-        found_parameter(named, value, f"{name} of {type(optimizer).__name__}", f"/{tags.state(name)}")
-        for named in own
-        if id(named.parameter) in held
-        for name, value in optimizer.state.get(named.parameter, {}).items()
-        if isinstance(value, torch.Tensor) and name != "step" and _belongs(value, named.parameter)
-    ]
-
-
-def _belongs(state: Tensor, parameter: Tensor) -> bool:
-    """Tell whether a state is that of one parameter, also as rows or columns, and not of all of them."""
-    return state.ndim == parameter.ndim and state.numel() <= parameter.numel()

@@ -51,7 +51,7 @@ class Found(NamedTuple):
         name: what follows the group in the tag.
         description: markdown for the dashboard.
         tensor: as the framework holds it.
-        absent: there is none in this process, but perhaps in others: an empty one stands in.
+        absent: there is none in this process, but perhaps there is in others; the tensor is the one that it would belong to.
     """
 
     name: str
@@ -111,16 +111,6 @@ class Draft:
         if written:
             self._measure(group, rows, values, copied=keep)
 
-    def add_absent(self, group: str, found: Iterable[Found]) -> None:
-        """Add rows that this process lacks and another one may have; in a job of one process nothing happens.
-
-        Args:
-            group: first part of the tags.
-            found: with the tensors, sharded, that the absent ones would belong to.
-        """
-        shared = [one for one in found if self._is_shared(one)]
-        self.add(group, [one._replace(tensor=torch.empty(0, device="cpu"), absent=True) for one in shared])
-
     def add_changes(self, group: str, found: Iterable[Found]) -> None:
         """Add what has been added to tensors since `add` kept copies of them."""
         rows = self._rows(group, [one for one in found if id(one.tensor) in self._before])
@@ -154,7 +144,7 @@ class Draft:
             except Exception as error:  # noqa: BLE001  # one tensor that cannot be counted does not cost the others
                 self._report(error, f"{group}/{one.name} was left out at step {self.step}")
                 if self._is_shared(one):  # the rows are the same on all processes
-                    rows.append(_Row(one, torch.empty(0), shared=True))
+                    rows.append(_Row(one, _nothing(), shared=True))
             else:
                 rows += [row] if row is not None else []
         return rows
@@ -165,14 +155,14 @@ class Draft:
         if not (shared or self._processes.alone or distributed.rank() == 0):
             return None
         if found.absent:
-            return _Row(found, found.tensor, shared) if shared else None
+            return _Row(found, _nothing(), shared) if shared else None
         values = values_of(distributed.local_part(found.tensor.detach()))
         if shared and not distributed.counts_here(found.tensor):
             values = values.reshape(-1)[:0]
         return _Row(found, values, shared)
 
     def _is_shared(self, found: Found) -> bool:
-        return self._processes.reducer is not None and (found.absent or distributed.is_sharded(found.tensor))
+        return self._processes.reducer is not None and distributed.is_sharded(found.tensor)
 
     def _measure(self, group: str, rows: Sequence[_Row], values: Sequence[Values], *, copied: bool) -> None:
         shared = [row.shared for row in rows]
@@ -191,7 +181,7 @@ class Draft:
             if self._processes.reducer is None:
                 raise
             self._norms.error = error
-            self._norms.add([torch.empty(0)] * len(values), shared)
+            self._norms.add([_nothing()] * len(values), shared)
 
     def _kept(self, tensors: Sequence[Tensor], *, always: bool = False) -> list[Tensor]:
         try:
@@ -206,6 +196,10 @@ class Draft:
         tag = f"{group}/{name}"
         self._tags.append(tag)
         self._descriptions[tag] = description
+
+
+def _nothing() -> Tensor:
+    return torch.empty(0, device="cpu")
 
 
 def _difference(after: Tensor, before: Tensor) -> Difference:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import logging
 import os
 import socket
@@ -14,11 +13,12 @@ from transformers import TrainerCallback
 
 from multiboard import tags
 from multiboard.arguments import check_positive, check_run
-from multiboard.errors import ArgumentError, MultiboardError, did_you_mean
+from multiboard.errors import ArgumentError
 from multiboard.run import Run
 from multiboard.writer.runs import open_run
 from multiboard_torch import Meter, watch
 from multiboard_torch.rates import learning_rates
+from multiboard_torch.trainers import check_watch_options, log_each
 from multiboard_transformers.config import hyper_parameters
 from multiboard_transformers.metrics import sort
 
@@ -73,7 +73,7 @@ class Callback(TrainerCallback):
         if run is not None and config is not None:
             raise ArgumentError("config", config, "the run is open already: give it to mb.Run(log_dir, config=...)")
         self._config = config or {}
-        self._options = _check_options(options) | ({} if log is None else {"log": log})
+        self._options = check_watch_options(options) | ({} if log is None else {"log": log})
         self._run: Run | None = None
         self._handle: Watch | None = None
         self._meter: Meter | None = None
@@ -190,7 +190,7 @@ class Callback(TrainerCallback):
         elif tags.EPOCH in numbers:
             self._epoch_step = step
         if numbers:
-            _log_scalars(self._run, numbers, step)
+            log_each(self._run, numbers, step)
         for tag, text in texts.items():
             self._run.text(tag, text, step)
 
@@ -250,27 +250,6 @@ def _stated_directory(args: TrainingArguments) -> str | None:
 def _unwrapped(optimizer: Any) -> Any:
     """Return the optimizer inside Accelerate's."""
     return getattr(optimizer, "optimizer", optimizer)
-
-
-def _log_scalars(run: Run, numbers: dict[str, Any], step: int) -> None:
-    """Log the numbers of one step; one that is none does not cost the others."""
-    try:
-        run.log(numbers, step)
-    except MultiboardError:
-        for tag, number in numbers.items():
-            try:
-                run.scalar(tag, number, step)
-            except MultiboardError as error:
-                run.report(f"{type(error).__name__} {tag}", str(error))
-
-
-def _check_options(options: dict[str, Any]) -> dict[str, Any]:
-    known = [name for name in inspect.signature(watch).parameters if name not in {"model", "optimizer", "run", "start_step"}]
-    for name, value in options.items():
-        if name not in known:
-            hint = did_you_mean(name, known)
-            raise ArgumentError(name, value, f"multiboard.torch.watch takes {', '.join(known)}.{hint}".removesuffix("."))
-    return options
 
 
 def _check_log_dir(log_dir: object) -> str | os.PathLike[str] | None:

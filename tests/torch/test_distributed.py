@@ -272,3 +272,28 @@ def test_a_tag_that_one_process_refuses_costs_those_captures_and_holds_nobody_up
     data = mb.read(log_dir / "again")["."]
     assert "norm/grads" not in data.scalars
     assert data.scalars["norm/activations"].step.tolist() == [0, 1, 2, 3]
+
+
+ABSENT = """
+from torch.distributed.fsdp import fully_shard
+
+model = make_model()
+fully_shard(model)
+optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+watching = mbt.watch(model, optimizer, run, every=1, log="grads")
+for step in range(2):
+    model(batch_of(step, rank)).square().mean().backward()
+    if rank == step:
+        model[0].bias.grad = None
+    optimizer.step()
+    optimizer.zero_grad()
+"""
+
+
+def test_a_gradient_that_one_process_lacks_does_not_mix_up_the_others(ranks, written):
+    ranks(ABSENT)
+    sizes = {tag: [rows[:, 2].sum() for rows in column.value] for tag, column in written().histograms.items()}
+    assert sizes["grads/0/kernel"] == [35, 35]
+    assert sizes["grads/0/bias"] == [3, 4]  # the shard of the other process
+    assert sizes["grads/2/kernel"] == [21, 21]
+    assert sizes["grads/3/scale"] == [3, 3]

@@ -1,0 +1,206 @@
+"""The output of one layer: the hook that sees it, and the operator that takes it in.
+
+A compiled model has one graph without the operator and one with it, and no graph break. The operator is opaque to the compiler,
+so that what the model computes stays the same.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping, Sequence
+from itertools import count
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+
+from multiboard import tags
+from multiboard_torch._compat import in_backward, is_capturing, is_exporting, is_tracing
+from multiboard_torch.batch import values_of
+from multiboard_torch.buffers import Buffers
+from multiboard_torch.distributed import local_part
+from multiboard_torch.layers import class_name
+from multiboard_torch.statistics import Tally, add_to_tally, any_order, empty_tally, kernel_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor, nn
+
+STAGE: Final = "output"
+
+
+class Switch:
+    """What the hooks of one watch share.
+
+    Attributes:
+        on: whether outputs are counted; compiled code may look at it.
+        held: bytes of the copies of all layers.
+    """
+
+    def __init__(self) -> None:
+        self.on = False
+        self.held = 0
+
+
+class LayerOutput:
+    """What a layer has returned.
+
+    Attributes:
+        module: the layer.
+        number: under which the operator finds it.
+        report: called with an error and a sentence for what cannot be counted.
+        calls: outputs since the last capture.
+        description: markdown for the dashboard.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        name: str,
+        switch: Switch,
+        report: Callable[[Exception, str], None],
+        device: torch.device,
+    ) -> None:
+        self.module, self.path = module, tags.layer_path(name)
+        self.description = tags.description(self.path.replace("/", "."), class_name(module), STAGE)
+        self._tallies: dict[torch.device, Tally] = {}
+        self.tally = self.tally_on(device)
+        self.number = next(_NUMBERS)
+        self.calls = 0
+        self._switch, self.report = switch, report
+        self._called = False
+        self._copies: list[Tensor] = []
+        _LAYERS[self.number] = self
+
+    def tally_on(self, device: torch.device) -> Tally:
+        """Return the counts on a device: the layer may have been moved, or return what is elsewhere."""
+        if device not in self._tallies:
+            self._tallies[device] = empty_tally(1, device)
+        return self._tallies[device]
+
+    def is_first_time(self) -> bool:
+        """Tell whether a call is not the second one for a batch, which a checkpoint makes in the backward pass.
+
+        A reentrant checkpoint makes the first one without gradients, so there the second one counts.
+        """
+        if in_backward():
+            return not self._called
+        self._called = True
+        return True
+
+    def take_in(self, values: Tensor, tally: Tally | None) -> None:
+        """Copy an output, or add its counts to a tally, by default the one on its device."""
+        if is_capturing():
+            return
+        self.calls += 1
+        if values.device.type == "cpu" and self._switch.held + values.nbytes <= _COPIED_BYTES:
+            copies, _ = Buffers().copy([values])
+            self._copies += copies
+            self._switch.held += values.nbytes
+            return
+        tally = self.tally_on(values.device) if tally is None else tally
+        device = tally.table.device
+        values = values.to(device)
+        with any_order(device):
+            add_to_tally(tally, [values], kernel_for(device))
+
+    def taken(self) -> tuple[list[Tally], list[Tensor]]:
+        """Return what was counted and what was copied, and begin anew."""
+        taken = [Tally(*(part.clone() for part in tally)) for tally in self._tallies.values()], self._copies
+        for device, tally in self._tallies.items():
+            for part, nothing in zip(tally, empty_tally(1, device), strict=True):
+                part.copy_(nothing)
+        self._copies, self.calls, self._called = [], 0, False
+        return taken
+
+
+_LAYERS: Final[weakref.WeakValueDictionary[int, LayerOutput]] = weakref.WeakValueDictionary()
+_NUMBERS: Final = count()
+_COPIED_BYTES: Final = 2**28
+"""What the copies of all layers may hold at one step; what is beyond it is counted at once."""
+
+
+class Hook:
+    """Takes in what one layer returns. A copy of the model, or one that is loaded, has a hook that does nothing."""
+
+    def __init__(self, switch: Switch, layer: LayerOutput) -> None:
+        self.switch, self.layer = switch, layer
+
+    def __call__(self, module: nn.Module, arguments: Any, output: Any) -> None:  # noqa: ARG002  # as PyTorch calls it
+        """Take in the output if outputs are counted at the moment and gradients are recorded."""
+        if self.switch.on and torch.is_grad_enabled():
+            if not torch.compiler.is_compiling():
+                _take_in_guarded(self.layer, output)
+            elif not is_exporting() and (tensor := first_tensor(output)) is not None:
+                table, moments = self.layer.tally
+                torch.ops.multiboard.count(tensor.detach(), table, moments, self.layer.number)
+
+    def __reduce__(self) -> tuple[Callable[[], Callable[..., None]], tuple[()]]:
+        return _inert_hook, ()
+
+
+def _inert_hook() -> Callable[..., None]:
+    return do_nothing
+
+
+def do_nothing(module: nn.Module, arguments: Any, output: Any) -> None:
+    """Be the hook of a copy."""
+
+
+def _take_in_guarded(layer: LayerOutput, output: Any) -> None:
+    began = perf_counter()
+    try:
+        tensor = None if is_tracing() else first_tensor(output)
+        if tensor is not None and layer.is_first_time():
+            with torch.no_grad():
+                layer.take_in(values_of(local_part(tensor)), None)
+    except Exception as error:  # noqa: BLE001  # nothing of ours may end a training
+        layer.report(error, f"{tags.ACTIVATIONS}/{layer.path} was left out")
+    _SPENT[0] += perf_counter() - began
+
+
+def first_tensor(output: Any) -> Tensor | None:
+    """Return the output that is counted: a tensor, or the first one in a sequence or mapping."""
+    if isinstance(output, torch.Tensor):
+        return output
+    if isinstance(output, Mapping):
+        output = tuple(output.values())
+    if isinstance(output, Sequence) and not isinstance(output, str):
+        for part in output:
+            found = first_tensor(part)
+            if found is not None:
+                return found
+    return None
+
+
+_SPENT: Final = [0.0]
+
+
+def _count(values: Tensor, table: Tensor, moments: Tensor, number: int) -> None:
+    began, layer = perf_counter(), _LAYERS.get(number)
+    if layer is not None:
+        try:
+            layer.take_in(values, Tally(table, moments))
+        except Exception as error:  # noqa: BLE001  # nothing of ours may end a training
+            layer.report(error, f"{tags.ACTIVATIONS}/{layer.path} was left out")
+    _SPENT[0] += perf_counter() - began
+
+
+_operator: Final = torch.library.custom_op(
+    "multiboard::count",
+    _count,
+    mutates_args=("table", "moments"),
+    schema="(Tensor values, Tensor(a!) table, Tensor(b!) moments, int number) -> ()",
+)
+
+
+@_operator.register_fake
+def _count_nothing(values: Tensor, table: Tensor, moments: Tensor, number: int) -> None:  # noqa: ARG001
+    return None
+
+
+def take_seconds() -> float:
+    """Return the time that taking in has cost the training thread since the last call."""
+    spent, _SPENT[0] = _SPENT[0], 0.0
+    return spent
