@@ -71,7 +71,7 @@ class Watch:
         self._own: list[Named] = []
         self._stepped: set[int] = set()
         self._begun: set[int] = set()
-        self._due = self._paused = False
+        self._due = self._planned = self._paused = False
         self._errors = 0
         self._said: set[str] = set()
         self._stage = STAGE
@@ -220,6 +220,7 @@ class Watch:
         if self._draft is not None:
             self._guard(self._log_rates, f"the learning rate of step {self.step} was left out")
             self._capture(self._finish)
+        if self._planned:  # also if it failed: other processes agree with this one on the next step
             self._guard(self._note_cost, "the overhead was left out")
         self._spacing.give_up_forced()
         self._draft, self._stage, self._own = None, STAGE, []
@@ -232,8 +233,11 @@ class Watch:
             self._guard(self._decide, "the next capture was left out")
 
     def _decide(self) -> None:
+        self._due = self._planned = False
         writes = self._run is not None and not self._run.closed
-        self._due = (writes or self._processes.reducer is not None) and self._spacing.due(self.step, paused=self._paused)
+        self._due = self._planned = (writes or self._processes.reducer is not None) and self._spacing.due(
+            self.step, paused=self._paused
+        )
         if self._activations is not None:
             self._activations.start() if self._due else self._activations.stop()
 

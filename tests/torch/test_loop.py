@@ -9,7 +9,7 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import multiboard as mb
 import multiboard.torch as mbt
@@ -43,6 +43,8 @@ class Stream(IterableDataset):
 
 def loader(size=12, batch_size=2, workers=0, **arguments):
     dataset = Slow(size, **{key: arguments.pop(key) for key in ("milliseconds", "fails_at") if key in arguments})
+    if "multiprocessing_context" in arguments:  # a process that is spawned cannot import this file
+        dataset = TensorDataset(torch.zeros(size, 3), torch.arange(size))
     if workers:
         arguments.setdefault("timeout", 60)
     return DataLoader(dataset, batch_size, num_workers=workers, **arguments)
