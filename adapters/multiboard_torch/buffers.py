@@ -35,7 +35,7 @@ class Buffers:
         self._free: OrderedDict[tuple[torch.dtype, int], list[Tensor]] = OrderedDict()
 
     def copy(self, tensors: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Copy tensors, those on an accelerator in the order of its current stream.
+        """Copy detached tensors, those on an accelerator in the order of its current stream.
 
         Returns:
             The copies in order, each flat and contiguous, and the buffers that hold them.
@@ -43,7 +43,7 @@ class Buffers:
         copies: list[Tensor] = list(tensors)
         buffers = []
         for (device, dtype), rows in group((tensor.device, tensor.dtype) for tensor in tensors).items():
-            flat = [tensors[row].detach().resolve_conj().resolve_neg().reshape(-1) for row in rows]
+            flat = [tensors[row].resolve_conj().resolve_neg().reshape(-1) for row in rows]
             sizes = [part.numel() for part in flat]
             if device.type == "cpu":
                 buffer = self._take(dtype, sum(sizes))

@@ -156,7 +156,7 @@ class Draft:
             return None
         if found.absent:
             return _Row(found, _nothing(), shared) if shared else None
-        values = values_of(distributed.local_part(found.tensor.detach()))
+        values = values_of(distributed.local_part(found.tensor))
         if shared and not distributed.counts_here(found.tensor):
             values = values.reshape(-1)[:0]
         return _Row(found, values, shared)

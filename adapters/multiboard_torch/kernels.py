@@ -166,7 +166,7 @@ def _on_device(numbers: Tensor, device: torch.device) -> Tensor:
     return (numbers.pin_memory() if device.type == "cuda" else numbers).to(device, non_blocking=True)
 
 
-HOST: Final = Kernel(262_144, 64, _add_on_host)
-"""For CPUs: small packs, whose keys stay in the cache."""
+HOST: Final = Kernel(393_216, 64, _add_on_host)
+"""For CPUs: packs whose keys stay in the cache; half of it costs a sixth more, twice as much a tenth."""
 DEVICE: Final = Kernel(8_388_608, 64, _add_on_device)
 """For all other devices: only launches, no data-dependent shape or range; a pack needs about 250 MB for a moment."""
