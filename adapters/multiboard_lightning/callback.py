@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +11,12 @@ from multiboard_lightning._compat import Callback
 from multiboard_lightning.logger import Logger
 from multiboard_torch import Meter, watch
 from multiboard_torch.loop import count_examples
-from multiboard_torch.trainers import check_watch_options
+from multiboard_torch.meter import Calls
+from multiboard_torch.trainers import check_watch_options, reporting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
+    from contextlib import AbstractContextManager
 
     from torch.utils.hooks import RemovableHandle
 
@@ -52,7 +53,7 @@ class Watch(Callback):
         self._handles: list[Handle] = []
         self._pauses: list[RemovableHandle] = []
         self._meter: Meter | None = None
-        self._clock = _Clock()
+        self._clock = Calls(0)
 
     # ------------------------------------------------------------------ what Lightning calls
 
@@ -143,19 +144,12 @@ class Watch(Callback):
                 if len(trainer.optimizers) > 1:  # of several updates in one batch the first one is captured
                     self._pauses.append(optimizer.register_step_post_hook(_Pause(handle)))
 
-    @contextlib.contextmanager
-    def _reporting(self, trainer: Trainer, what: str) -> Iterator[None]:
-        """Let nothing of ours end a training."""
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001
-            message = f"the {what} was left out: {type(error).__name__}: {error}"
+    def _reporting(self, trainer: Trainer, what: str) -> AbstractContextManager[None]:
+        def find_run() -> Run | None:
             logger = _logger_of(trainer)
-            run = self._run or (logger.run if logger is not None else None)
-            if run is None:
-                logging.getLogger("multiboard").warning("%s", message)
-            else:
-                run.report(f"{what} {type(error).__name__}", message)
+            return self._run or (logger.run if logger is not None else None)
+
+        return reporting(what, find_run)
 
 
 class _Pause:
@@ -167,12 +161,6 @@ class _Pause:
     def __call__(self, *_: object) -> None:
         """Be the hook of an optimizer."""
         self._handle.pause()
-
-
-class _Clock:
-    """The global step of the next update, for the meter."""
-
-    step = 0
 
 
 def _logger_of(trainer: Trainer) -> Logger | None:

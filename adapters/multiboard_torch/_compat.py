@@ -58,7 +58,7 @@ def dtensor_class() -> type[Any] | None:
 
 def is_capturing() -> bool:
     """Tell whether the current stream is captured into a CUDA graph, which would replay no hooks."""
-    return torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
+    return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
 
 
 def is_tracing() -> bool:

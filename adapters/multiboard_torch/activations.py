@@ -7,6 +7,7 @@ too large.
 
 from __future__ import annotations
 
+from itertools import chain
 from time import time
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +87,11 @@ class Activations:
             error = NothingSeenError("watch a compiled model before its first call, and train with gradients recorded")
             self._report(error, f"activations of step {step} were left out, since no chosen layer was called")
 
+    def take_seconds(self) -> float:
+        """Return the time that taking in has cost the training thread since the last call."""
+        spent, self.switch.seconds = self.switch.seconds, 0.0
+        return spent
+
     def remove(self) -> None:
         """Take the hooks off."""
         self.stop()
@@ -109,6 +115,5 @@ class NothingSeenError(RuntimeError):
 
 def _device_of(module: nn.Module, model: nn.Module) -> torch.device:
     """Return the device on which a layer probably computes."""
-    for parameter in (*module.parameters(), *model.parameters()):
-        return parameter.device
-    return torch.device("cpu")
+    first = next(chain(module.parameters(), model.parameters()), None)
+    return torch.device("cpu") if first is None else first.device

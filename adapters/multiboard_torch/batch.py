@@ -147,8 +147,7 @@ class Enqueued:
     """Statistics of tensors on an accelerator, on their way to the host in one block of int32 `[T, 1024 + 4 + 4]`."""
 
     def __init__(self, found: Measured) -> None:
-        counts, specials = found.counts.to(torch.int32), found.specials.to(torch.int32)
-        self._block = Arrival(torch.cat([counts, specials, found.moments.float().contiguous().view(torch.int32)], dim=1))
+        self._block = Arrival(torch.cat([found.counts, found.specials, found.moments.contiguous().view(torch.int32)], dim=1))
 
     def is_ready(self) -> bool:
         """Tell whether the block has arrived."""

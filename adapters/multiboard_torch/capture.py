@@ -18,8 +18,7 @@ from multiboard_torch.clipping import listen, norms_around, stop_listening
 from multiboard_torch.distributed import rank
 from multiboard_torch.draft import Draft, Found, found_parameter
 from multiboard_torch.layers import named_buffers
-from multiboard_torch.optimizers import has_closure, states, unscaled, was_skipped
-from multiboard_torch.outputs import take_seconds
+from multiboard_torch.optimizers import has_closure, held_by, states, unscaled, was_skipped
 from multiboard_torch.rates import learning_rates
 from multiboard_torch.spacing import Stopwatch
 
@@ -243,7 +242,7 @@ class Watch:
 
     def _note_cost(self) -> None:
         if self._activations is not None:
-            self._stopwatch.add(take_seconds())
+            self._stopwatch.add(self._activations.take_seconds())
         self._spacing.captured(self.step, self._stopwatch.take())
         if self._spacing.limited and self._spacing.share is not None:
             self._log({tags.OVERHEAD: self._spacing.share})
@@ -273,7 +272,7 @@ class Watch:
     def _add_grads(self, optimizer: Optimizer) -> None:
         if self._draft is None or tags.GRADS not in self._options.groups:
             return
-        held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+        held = held_by(optimizer.param_groups)
         grads = [(named, named.parameter.grad) for named in self._own if id(named.parameter) in held]
         found = [
             found_parameter(named, named.parameter if grad is None else unscaled(optimizer, grad), self._stage)._replace(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from multiboard.errors import ArgumentError
 from multiboard_torch.layers import named_parameters
+from multiboard_torch.optimizers import held_by
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +55,7 @@ class Claim:
 
     def held(self) -> set[int]:
         """Return the ids of the parameters that the optimizers update; groups may be added at any time."""
-        return {id(parameter) for group in self.groups() for parameter in group["params"]}
+        return held_by(self.groups())
 
     def names(self) -> list[Named]:
         """Return all parameters of the model, found anew when it has others."""

@@ -10,12 +10,17 @@ from multiboard import tags
 from multiboard_torch.draft import Found, found_parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from torch import Tensor
     from torch.optim import Optimizer
 
     from multiboard_torch.layers import Named
+
+
+def held_by(groups: Iterable[Mapping[str, Any]]) -> set[int]:
+    """Return the ids of the parameters of parameter groups."""
+    return {id(parameter) for group in groups for parameter in group["params"]}
 
 
 def has_closure(optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
@@ -40,7 +45,7 @@ def was_skipped(optimizer: Optimizer) -> bool:
 
 def states(optimizer: Optimizer, own: Iterable[Named]) -> list[Found]:
     """Return the tensors of an optimizer's state that belong to one parameter each; no counters, no state of all parameters."""
-    held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    held = held_by(optimizer.param_groups)
     return [
         found_parameter(named, value, f"{name} of {type(optimizer).__name__}", f"/{tags.state(name)}")
         for named in own

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
 from itertools import count
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
@@ -23,7 +24,7 @@ from multiboard_torch.layers import class_name
 from multiboard_torch.statistics import Tally, add_to_tally, any_order, empty_tally, kernel_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from torch import Tensor, nn
 
@@ -36,11 +37,13 @@ class Switch:
     Attributes:
         on: whether outputs are counted; compiled code may look at it.
         held: bytes of the copies of all layers.
+        seconds: that taking in has cost the training thread.
     """
 
     def __init__(self) -> None:
         self.on = False
         self.held = 0
+        self.seconds = 0.0
 
 
 class LayerOutput:
@@ -49,7 +52,6 @@ class LayerOutput:
     Attributes:
         module: the layer.
         number: under which the operator finds it.
-        report: called with an error and a sentence for what cannot be counted.
         calls: outputs since the last capture.
         description: markdown for the dashboard.
     """
@@ -68,7 +70,7 @@ class LayerOutput:
         self.tally = self.tally_on(device)
         self.number = next(_NUMBERS)
         self.calls = 0
-        self._switch, self.report = switch, report
+        self._switch, self._report = switch, report
         self._called = False
         self._copies: list[Tensor] = []
         _LAYERS[self.number] = self
@@ -78,6 +80,16 @@ class LayerOutput:
         if device not in self._tallies:
             self._tallies[device] = empty_tally(1, device)
         return self._tallies[device]
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Let nothing that happens inside end a training, and count the time that it takes."""
+        began = perf_counter()
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001
+            self._report(error, f"{tags.ACTIVATIONS}/{self.path} was left out")
+        self._switch.seconds += perf_counter() - began
 
     def is_first_time(self) -> bool:
         """Tell whether a call is not the second one for a batch, which a checkpoint makes in the backward pass.
@@ -131,7 +143,7 @@ class Hook:
         """Take in the output if outputs are counted at the moment and gradients are recorded."""
         if self.switch.on and torch.is_grad_enabled():
             if not torch.compiler.is_compiling():
-                _take_in_guarded(self.layer, output)
+                _take_in(self.layer, output)
             elif not is_exporting() and (tensor := first_tensor(output)) is not None:
                 table, moments = self.layer.tally
                 torch.ops.multiboard.count(tensor.detach(), table, moments, self.layer.number)
@@ -148,16 +160,12 @@ def do_nothing(module: nn.Module, arguments: Any, output: Any) -> None:
     """Be the hook of a copy."""
 
 
-def _take_in_guarded(layer: LayerOutput, output: Any) -> None:
-    began = perf_counter()
-    try:
+def _take_in(layer: LayerOutput, output: Any) -> None:
+    with layer.guarded():
         tensor = None if is_tracing() else first_tensor(output)
         if tensor is not None and layer.is_first_time():
             with torch.no_grad():
                 layer.take_in(values_of(local_part(tensor)), None)
-    except Exception as error:  # noqa: BLE001  # nothing of ours may end a training
-        layer.report(error, f"{tags.ACTIVATIONS}/{layer.path} was left out")
-    _SPENT[0] += perf_counter() - began
 
 
 def first_tensor(output: Any) -> Tensor | None:
@@ -174,20 +182,14 @@ def first_tensor(output: Any) -> Tensor | None:
     return None
 
 
-_SPENT: Final = [0.0]
-
-
 def _count(values: Tensor, table: Tensor, moments: Tensor, number: int) -> None:
-    began, layer = perf_counter(), _LAYERS.get(number)
+    layer = _LAYERS.get(number)
     if layer is not None:
-        try:
+        with layer.guarded():
             layer.take_in(values, Tally(table, moments))
-        except Exception as error:  # noqa: BLE001  # nothing of ours may end a training
-            layer.report(error, f"{tags.ACTIVATIONS}/{layer.path} was left out")
-    _SPENT[0] += perf_counter() - began
 
 
-_operator: Final = torch.library.custom_op(
+_counting: Final = torch.library.custom_op(
     "multiboard::count",
     _count,
     mutates_args=("table", "moments"),
@@ -195,12 +197,6 @@ _operator: Final = torch.library.custom_op(
 )
 
 
-@_operator.register_fake
+@_counting.register_fake
 def _count_nothing(values: Tensor, table: Tensor, moments: Tensor, number: int) -> None:  # noqa: ARG001
     return None
-
-
-def take_seconds() -> float:
-    """Return the time that taking in has cost the training thread since the last call."""
-    spent, _SPENT[0] = _SPENT[0], 0.0
-    return spent

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
 import socket
 from pathlib import Path
@@ -17,13 +15,15 @@ from multiboard.errors import ArgumentError
 from multiboard.run import Run
 from multiboard.writer.runs import open_run
 from multiboard_torch import Meter, watch
+from multiboard_torch.meter import Calls
 from multiboard_torch.rates import learning_rates
-from multiboard_torch.trainers import check_watch_options, log_each
+from multiboard_torch.trainers import check_watch_options, log_each, reporting
 from multiboard_transformers.config import hyper_parameters
 from multiboard_transformers.metrics import sort
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
+    from contextlib import AbstractContextManager
 
     from transformers import TrainerControl, TrainerState, TrainingArguments
 
@@ -77,7 +77,7 @@ class Callback(TrainerCallback):
         self._run: Run | None = None
         self._handle: Watch | None = None
         self._meter: Meter | None = None
-        self._clock = _Clock()
+        self._clock = Calls(0)
         self._rates: dict[str, Any] = {}
         self._epoch_step: int | None = None
         self._training = False
@@ -112,7 +112,7 @@ class Callback(TrainerCallback):
     def on_optimizer_step(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
         """Remember the rates of the update, before the schedule changes them."""
         with self._reporting("learning rate"):
-            self._rates = learning_rates(_unwrapped(kwargs["optimizer"]).param_groups)
+            self._rates = learning_rates(kwargs["optimizer"].param_groups)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002
         """Measure the step."""
@@ -175,7 +175,7 @@ class Callback(TrainerCallback):
         self._clock.step = start
         if self._run is not None:
             self._meter = Meter(self._run, every=every, watching=self._clock)
-        self._handle = watch(model, _unwrapped(optimizer), self._run, every=every, start_step=start, **self._options)
+        self._handle = watch(model, optimizer, self._run, every=every, start_step=start, **self._options)
 
     def _log(self, args: TrainingArguments, state: TrainerState, logs: dict[str, Any]) -> None:
         if not state.is_world_process_zero:
@@ -221,23 +221,8 @@ class Callback(TrainerCallback):
             with self._reporting("run"):
                 run.close()
 
-    @contextlib.contextmanager
-    def _reporting(self, what: str) -> Iterator[None]:
-        """Let nothing of ours end a training."""
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001
-            message = f"the {what} was left out: {type(error).__name__}: {error}"
-            if self._run is None:
-                logging.getLogger("multiboard").warning("%s", message)
-            else:
-                self._run.report(f"{what} {type(error).__name__}", message)
-
-
-class _Clock:
-    """The global step of the next update, for the meter."""
-
-    step = 0
+    def _reporting(self, what: str) -> AbstractContextManager[None]:
+        return reporting(what, lambda: self._run)
 
 
 def _stated_directory(args: TrainingArguments) -> str | None:
@@ -245,11 +230,6 @@ def _stated_directory(args: TrainingArguments) -> str | None:
     stated: str | None = getattr(args, "logging_dir", None)
     invented = stated is not None and stated.endswith(f"_{socket.gethostname()}")
     return os.environ.get("TENSORBOARD_LOGGING_DIR") if stated is None or invented else stated
-
-
-def _unwrapped(optimizer: Any) -> Any:
-    """Return the optimizer inside Accelerate's."""
-    return getattr(optimizer, "optimizer", optimizer)
 
 
 def _check_log_dir(log_dir: object) -> str | os.PathLike[str] | None:
