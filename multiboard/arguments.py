@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 from multiboard.errors import ArgumentError, did_you_mean
@@ -13,6 +14,13 @@ def check_run(run: object) -> Run:
     if not isinstance(run, Run):
         raise ArgumentError("run", run, "pass a multiboard.Run, e.g. mb.Run('runs/first')")
     return run
+
+
+def check_log_dir(log_dir: object) -> str | os.PathLike[str]:
+    """Return a directory, or raise ArgumentError if it is something else."""
+    if not isinstance(log_dir, (str, os.PathLike)):
+        raise ArgumentError("log_dir", log_dir, "pass a directory, e.g. 'runs/first'; an open run is given as run=")
+    return log_dir
 
 
 def check_positive(name: str, value: object) -> int:

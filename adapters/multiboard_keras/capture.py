@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from time import time
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from multiboard import tags
-from multiboard.arguments import check_choices, check_positive, check_run
+from multiboard.arguments import check_choices, check_log_dir, check_positive, check_run
 from multiboard.errors import ArgumentError
 from multiboard.run import Run
 from multiboard.values import Capture
@@ -22,6 +21,7 @@ from multiboard_keras.train_function import Due, TrainFunction
 from multiboard_keras.train_step import CAPTURE, METRICS, RATE, micro_batches
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from multiboard_keras.train_step import TrainStep
@@ -69,7 +69,7 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has 
         config: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        self._log_dir = _check_log_dir(log_dir)
+        self._log_dir = check_log_dir(log_dir)
         self._given_run = None if run is None else check_run(run)
         self._config = config
         if run is not None and config is not None:
@@ -220,12 +220,6 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has 
     def _report(self, cause: str, message: str) -> None:
         if self._run is not None:
             self._run.report(cause, message)
-
-
-def _check_log_dir(log_dir: object) -> str | os.PathLike[str]:
-    if not isinstance(log_dir, (str, os.PathLike)):
-        raise ArgumentError("log_dir", log_dir, "pass a directory, e.g. 'runs/first'; an open run is given as run=")
-    return log_dir
 
 
 def _check_update_freq(update_freq: str | int) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multiboard import tags
-from multiboard.arguments import check_run
+from multiboard.arguments import check_log_dir, check_run
 from multiboard.errors import ArgumentError
 from multiboard.last_step import last_step
 from multiboard.run import Run
@@ -67,7 +67,7 @@ class Logger(LightningLogger):
         facts: bool | Mapping[str, Any] = True,
     ) -> None:
         super().__init__()
-        self._log_dir = _check_log_dir(log_dir)
+        self._log_dir = os.fspath(check_log_dir(log_dir))
         self._given = None if run is None else check_run(run)
         if run is not None and config is not None:
             raise ArgumentError("config", config, "the run is open already: give it to mb.Run(log_dir, config=...)")
@@ -283,9 +283,3 @@ def _as_dict(name: str, params: Any) -> dict[str, Any]:
     if not hasattr(params, "items"):
         raise ArgumentError(name, params, "pass hyper-parameters by name, e.g. {'lr': 3e-4}")
     return {str(key): value for key, value in params.items()}
-
-
-def _check_log_dir(log_dir: object) -> str:
-    if not isinstance(log_dir, (str, os.PathLike)):
-        raise ArgumentError("log_dir", log_dir, "pass a directory, e.g. 'runs/first'; an open run is given as run=")
-    return os.fspath(log_dir)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from transformers import TrainerCallback
 
 from multiboard import tags
-from multiboard.arguments import check_positive, check_run
+from multiboard.arguments import check_log_dir, check_positive, check_run
 from multiboard.errors import ArgumentError
 from multiboard.run import Run
 from multiboard.writer.runs import open_run
@@ -67,7 +67,7 @@ class Callback(TrainerCallback):
         config: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
-        self._log_dir = _check_log_dir(log_dir)
+        self._log_dir = None if log_dir is None else check_log_dir(log_dir)
         self._given = None if run is None else check_run(run)
         self._every = None if every is None else check_positive("every", every)
         if run is not None and config is not None:
@@ -230,9 +230,3 @@ def _stated_directory(args: TrainingArguments) -> str | None:
     stated: str | None = getattr(args, "logging_dir", None)
     invented = stated is not None and stated.endswith(f"_{socket.gethostname()}")
     return os.environ.get("TENSORBOARD_LOGGING_DIR") if stated is None or invented else stated
-
-
-def _check_log_dir(log_dir: object) -> str | os.PathLike[str] | None:
-    if log_dir is not None and not isinstance(log_dir, (str, os.PathLike)):
-        raise ArgumentError("log_dir", log_dir, "pass a directory, e.g. 'runs/first'; an open run is given as run=")
-    return log_dir
