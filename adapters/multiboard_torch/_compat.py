@@ -30,6 +30,15 @@ def _norm_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype in {torch.float64, torch.complex128} else torch.float32
 
 
+def fill_each(tensors: Sequence[Tensor], values: Tensor) -> None:
+    """Copy the same values into each tensor; one kernel for many tensors of one device."""
+    try:
+        torch._foreach_copy_(list(tensors), [values] * len(tensors))
+    except (AttributeError, RuntimeError, TypeError):  # gone, or another signature
+        for tensor in tensors:
+            tensor.copy_(values)
+
+
 def is_persistent(module: nn.Module, name: str) -> bool:
     """Tell whether a buffer is saved with its module."""
     return name not in getattr(module, "_non_persistent_buffers_set", ())
@@ -43,8 +52,8 @@ def in_backward() -> bool:
 
 def is_exporting() -> bool:
     """Tell whether a model is being exported; the operator of this package has no place in a program for others."""
-    exporting = getattr(torch.compiler, "is_exporting", None)
-    return exporting is not None and bool(exporting())
+    # Not torch.compiler.is_exporting: the compiler of torch 2.11 takes its answer for True.
+    return bool(getattr(torch.compiler, "_is_exporting_flag", False))
 
 
 def dtensor_class() -> type[Any] | None:

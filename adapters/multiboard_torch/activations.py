@@ -17,7 +17,7 @@ from torch import nn
 from multiboard import tags
 from multiboard.values import Capture
 from multiboard_torch.batch import Batch
-from multiboard_torch.outputs import Hook, LayerOutput, Switch
+from multiboard_torch.outputs import Hook, LayerOutput, Switch, begin_anew
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,18 +65,15 @@ class Activations:
 
     def forget(self) -> None:
         """Forget what was counted since the last capture."""
-        for layer in self._layers.values():
-            if layer.calls:
-                layer.taken()
+        begin_anew([layer for layer in self._layers.values() if layer.calls])
         self.switch.held = 0
 
     def finished(self, step: int, options: Options, processes: Processes) -> Capture:
         """Return what was counted, and begin anew; several processes add it up from now on, whether the run takes it or not."""
         self._check_called(step)
         batch = Batch()
-        for layer in self._layers.values():
-            batch.add_counted(*layer.taken(), shared=processes.reducer is not None)
-        self.switch.held = 0
+        batch.add_counted([layer.counted() for layer in self._layers.values()], shared=processes.reducer is not None)
+        self.forget()
         names = tuple(f"{tags.ACTIVATIONS}/{path}" for path in self._layers)
         descriptions = dict(zip(names, (layer.description for layer in self._layers.values()), strict=True))
         capture = Capture(names, processes.later(batch, step), step, time(), descriptions, if_any=True)

@@ -21,6 +21,7 @@ from multiboard_torch.draft import Processes
 from multiboard_torch.options import check_options
 from multiboard_torch.selection import Selection
 from multiboard_torch.spacing import Spacing, check_overhead
+from multiboard_torch.statistics import kernel_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -111,6 +112,8 @@ def watch(
     processes = _processes(model, per_rank=per_rank, activations=watched is not None, overhead=limit)
     agree = None if processes.reducer is None or limit is None else processes.reducer.agree
     handle = Watch(model, optimizers, writing, options, claim, Spacing(interval, limit, agree), processes, start_step)
+    for device in {parameter.device for parameter in model.parameters()}:
+        kernel_for(device)  # compiled now, and not at the first captured step
     try:
         handle.begin(None if watched is None else Activations(model, watched, handle.report))
     except BaseException:

@@ -37,11 +37,11 @@ class _Row(NamedTuple):
 
     Attributes:
         place: among all rows of the batch; several tensors of one place add up.
-        values: a copy, or what was counted already.
+        values: a copy.
     """
 
     place: int
-    values: Values | Tally
+    values: Values
 
 
 class Batch:
@@ -60,6 +60,7 @@ class Batch:
         self._buffers = buffers or Buffers()
         self.shared: list[int] = []
         self._host: list[_Row] = []
+        self._counted: list[tuple[list[int], Measured]] = []
         self._enqueued: list[tuple[list[int], Enqueued]] = []
         self._used: list[Tensor] = []
         self._size = 0
@@ -99,24 +100,26 @@ class Batch:
         self.shared += [self._size + row for row, is_shared in enumerate(shared or ()) if is_shared]
         self._size += len(rows)
 
-    def add_counted(self, tallies: Sequence[Tally], copies: Sequence[Tensor], *, shared: bool) -> None:
-        """Add one row that was counted already, at least in part.
+    def add_counted(self, rows: Sequence[tuple[Sequence[Tally], Sequence[Tensor]]], *, shared: bool) -> None:
+        """Add rows that were counted already, at least in part.
 
         Args:
-            tallies: counts of one row each, which add up; on the CPU they must not change any more.
-            copies: on the CPU, still to be counted.
-            shared: whether it is to be added up over all processes.
+            rows: for each row counts of one row, which add up and of which copies are made, and copies on the CPU, still to be
+                counted.
+            shared: whether they are to be added up over all processes.
         """
-        place = self._size
-        self._host += [_Row(place, copied) for copied in copies]
-        self.nbytes += sum(copied.nbytes for copied in copies)
-        for tally in tallies:
-            if tally.table.device.type == "cpu":
-                self._host.append(_Row(place, tally))
+        tallies = [(self._size + row, tally) for row, (counted, _) in enumerate(rows) for tally in counted]
+        for device, chosen in group(tally.table.device for _, tally in tallies).items():
+            places = [tallies[index][0] for index in chosen]
+            together = Tally(*(torch.cat(parts) for parts in zip(*(tallies[index][1] for index in chosen), strict=True)))
+            if device.type == "cpu":
+                self._counted.append((places, measured(together)))
             else:
-                self._enqueued.append(([place], Enqueued(measured(tally))))
-        self.shared += [place] if shared else []
-        self._size += 1
+                self._enqueued.append((places, Enqueued(measured(together))))
+        self._host += [_Row(self._size + row, copied) for row, (_, copies) in enumerate(rows) for copied in copies]
+        self.nbytes += sum(copied.nbytes for _, copies in rows for copied in copies)
+        self.shared += range(self._size, self._size + len(rows)) if shared else []
+        self._size += len(rows)
 
     def is_ready(self) -> bool:
         """Tell whether `fetch` would not wait for a device."""
@@ -133,13 +136,14 @@ class Batch:
         try:
             if self.error is not None:
                 raise self.error
-            for places, found in _measured_on_host(self._host):
+            counted = ([row.place for row in self._host], measure([row.values for row in self._host]))
+            for places, found in (counted, *self._counted):
                 _add(batch, places, MeasuredBatch(*(array.numpy() for array in found)))
             for places, part in self._enqueued:
                 _add(batch, places, part.fetch())
         finally:
             self._buffers.give_back(self._used)
-            self._host, self._enqueued, self._used, self.nbytes = [], [], [], 0
+            self._host, self._counted, self._enqueued, self._used, self.nbytes = [], [], [], [], 0
         return batch
 
 
@@ -187,16 +191,6 @@ def values_of(tensor: Tensor) -> Tensor:
     if tensor.layout != torch.strided or tensor.is_quantized:
         raise TypeError(f"a tensor with layout {tensor.layout} and dtype {tensor.dtype} cannot be counted")
     return tensor
-
-
-def _measured_on_host(rows: list[_Row]) -> list[tuple[list[int], Measured]]:
-    counted = [row for row in rows if isinstance(row.values, Tally)]
-    plain = [row for row in rows if not isinstance(row.values, Tally)]
-    found = [([row.place for row in plain], measure([row.values for row in plain]))]  # type: ignore[misc]
-    if counted:
-        tally = Tally(*(torch.cat(parts) for parts in zip(*(row.values for row in counted), strict=True)))
-        found.append(([row.place for row in counted], measured(tally)))
-    return found
 
 
 def _add(batch: MeasuredBatch, places: list[int], found: MeasuredBatch) -> None:

@@ -1,7 +1,7 @@
-"""The counting kernels: one for CPUs, one for all other devices, because no counting function is good on both.
+"""The counting kernels of operators: one for CPUs, one for all other devices, because no counting function is good on both.
 
 `torch.bincount` is the fastest on a CPU, but waits for any other device, where it asks for the extremes first. NumPy shifts
-faster than PyTorch on one thread.
+faster than PyTorch on one thread. CUDA has a kernel of its own (`cuda`), and that of operators only where it cannot be compiled.
 """
 
 from __future__ import annotations
@@ -13,38 +13,77 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 import torch
 
-from multiboard.buckets import BUCKETS, KEY_SHIFT, KEYS, LARGEST, NAN, SMALLEST, SPECIALS
+from multiboard.buckets import BUCKETS, KEY_SHIFT, KEYS, LARGEST, MOMENTS, NAN, SMALLEST, SPECIALS
 from multiboard.buckets import SLOTS as SLOT_OF_KEY
+from multiboard_torch.packs import joined, packs, size_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
     from torch import Tensor
+
+    from multiboard_torch.packs import Values
 
 _INFINITY: Final = float("inf")
 SLOTS: Final = BUCKETS + SPECIALS
 """Counts of one tensor: buckets, then specials."""
 _SEGMENT: Final = 4096
 """Values that are added up one after the other at most: more would lose digits on a CPU, and idle cores on a GPU."""
+_TABLES: Final = 256
+"""Tables of counts per pack: with one, atomic additions to the same slot queue up, and zeros take five times as long."""
 _LAYOUTS: Final = 4096
 """Packs whose sizes are kept on their device: sending them again would cost a copy each."""
 _local: Final = threading.local()
 
 
-class Kernel(NamedTuple):
-    """How one kind of device counts.
+class PackKernel(NamedTuple):
+    """Counts tensors that are cut and joined into packs, so that large ones stay in a cache and small ones share their calls.
 
     Attributes:
         elements: values per pack at most.
         tensors: tensors per pack at most.
-        add: from the values of a pack (float32 `[N]`) and the sizes of its tensors (R of them, none empty) adds to counts
+        add_pack: from the values of a pack (float32 `[N]`) and the sizes of its tensors (R of them, none empty) adds to counts
             (int32 `[R, 1028]`) and to moments (float32 `[R, 4]`).
     """
 
     elements: int
     tensors: int
-    add: Callable[[Tensor, list[int], Tensor, Tensor], None]
+    add_pack: Callable[[Tensor, list[int], Tensor, Tensor], None]
+
+    def add(self, rows: Sequence[Values], table: Tensor, moments: Tensor) -> None:
+        """Add the counts of rows to those in `table` int32 `[R, 1028]` and `moments` float32 `[R, 4]`."""
+        # By size, so that small tensors share packs also where they stand between large ones.
+        order = sorted(range(len(rows)), key=lambda row: size_of(rows[row]))
+        if order != list(range(len(rows))):
+            sorted_table, sorted_moments = empty_counts(len(rows), table.device)
+            self._add_in_order([rows[row] for row in order], sorted_table, sorted_moments)
+            places = _inverse(tuple(order), table.device, _stream(table.device))
+            table += sorted_table.index_select(0, places)
+            merge_moments(moments, sorted_moments.index_select(0, places))
+        else:
+            self._add_in_order(rows, table, moments)
+
+    def _add_in_order(self, rows: Sequence[Values], table: Tensor, moments: Tensor) -> None:
+        for pack in packs(rows, self.elements, self.tensors):
+            span = slice(pack.first, pack.first + len(pack.pieces))
+            sizes = [size_of(piece) for piece in pack.pieces]
+            self.add_pack(joined(pack.pieces), sizes, table[span], moments[span])
+
+
+def empty_counts(rows: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return the counts and moments of nothing, int32 `[R, 1028]` and float32 `[R, 4]`."""
+    moments = torch.zeros((rows, MOMENTS), dtype=torch.float32, device=device)
+    moments[:, SMALLEST].fill_(_INFINITY)
+    moments[:, LARGEST].fill_(-_INFINITY)
+    return torch.zeros((rows, SLOTS), dtype=torch.int32, device=device), moments
+
+
+def merge_moments(moments: Tensor, part: Tensor) -> None:
+    """Add moments of further values, in place."""
+    moments[:, :SMALLEST] += part[:, :SMALLEST]
+    moments[:, SMALLEST] = torch.minimum(moments[:, SMALLEST], part[:, SMALLEST])
+    moments[:, LARGEST] = torch.maximum(moments[:, LARGEST], part[:, LARGEST])
 
 
 def _add_on_host(values: Tensor, sizes: list[int], table: Tensor, moments: Tensor) -> None:
@@ -104,12 +143,20 @@ def _add_on_device(values: Tensor, sizes: list[int], table: Tensor, moments: Ten
     index = _slots(values.device, _stream(values.device))[(values.view(torch.int32) >> KEY_SHIFT) & (KEYS - 1)]
     if len(sizes) > 1:
         lengths = _lengths(tuple(sizes), values.device, _stream(values.device))
-        index += _offsets(len(sizes), values.device, _stream(values.device)).repeat_interleave(lengths, output_size=len(index))
-    table.view(-1).scatter_add_(0, index, table.new_ones(1).expand(len(index)))
-    part = _moments_on_device(values, sizes)
-    moments[:, :SMALLEST] += part[:, :SMALLEST]
-    moments[:, SMALLEST] = torch.minimum(moments[:, SMALLEST], part[:, SMALLEST])
-    moments[:, LARGEST] = torch.maximum(moments[:, LARGEST], part[:, LARGEST])
+        offsets = _offsets(len(sizes), SLOTS, values.device, _stream(values.device))
+        index += offsets.repeat_interleave(lengths, output_size=len(index))
+    table += _counted_in_lanes(index, len(sizes)).view(len(sizes), SLOTS)
+    merge_moments(moments, _moments_on_device(values, sizes))
+
+
+def _counted_in_lanes(index: Tensor, tensors: int) -> Tensor:
+    """Count an index int64 `[N]`, which is changed: neighbours in tables of their own, because they often share a slot."""
+    lanes, slots = max(1, _TABLES // tensors), tensors * SLOTS
+    whole = len(index) - len(index) % lanes
+    index[:whole].view(-1, lanes).add_(_offsets(lanes, slots, index.device, _stream(index.device)))
+    counts = torch.zeros(lanes * slots, dtype=torch.int32, device=index.device)
+    counts.scatter_add_(0, index, counts.new_ones(1).expand(len(index)))
+    return counts.view(lanes, slots).sum(0, dtype=torch.int32)
 
 
 def _moments_on_device(values: Tensor, sizes: list[int]) -> Tensor:
@@ -137,8 +184,8 @@ def _cut(size: int, most: int) -> list[int]:
 
 
 @lru_cache(_LAYOUTS)
-def _offsets(tensors: int, device: torch.device, stream: int) -> Tensor:  # noqa: ARG001  # a part of the key
-    return torch.arange(0, tensors * SLOTS, SLOTS, dtype=torch.int64, device=device)
+def _offsets(number: int, step: int, device: torch.device, stream: int) -> Tensor:  # noqa: ARG001  # a part of the key
+    return torch.arange(0, number * step, step, dtype=torch.int64, device=device)
 
 
 @lru_cache(_LAYOUTS)
@@ -146,13 +193,9 @@ def _slots(device: torch.device, stream: int) -> Tensor:  # noqa: ARG001  # a pa
     return _on_device(torch.from_numpy(SLOT_OF_KEY).to(torch.int64), device)
 
 
-def inverse(order: tuple[int, ...], device: torch.device) -> Tensor:
-    """Return on a device the places of rows that were put into an order."""
-    return _inverse(order, device, _stream(device))
-
-
 @lru_cache(_LAYOUTS)
 def _inverse(order: tuple[int, ...], device: torch.device, stream: int) -> Tensor:  # noqa: ARG001  # a part of the key
+    """Return on a device the places of rows that were put into an order."""
     return _on_device(torch.from_numpy(np.argsort(order)), device)
 
 
@@ -166,7 +209,7 @@ def _on_device(numbers: Tensor, device: torch.device) -> Tensor:
     return (numbers.pin_memory() if device.type == "cuda" else numbers).to(device, non_blocking=True)
 
 
-HOST: Final = Kernel(393_216, 64, _add_on_host)
+HOST: Final = PackKernel(393_216, 64, _add_on_host)
 """For CPUs: packs whose keys stay in the cache; half of it costs a sixth more, twice as much a tenth."""
-DEVICE: Final = Kernel(8_388_608, 64, _add_on_device)
+DEVICE: Final = PackKernel(8_388_608, 64, _add_on_device)
 """For all other devices: only launches, no data-dependent shape or range; a pack needs about 250 MB for a moment."""

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from multiboard import tags
-from multiboard_torch._compat import in_backward, is_capturing, is_exporting, is_tracing
+from multiboard_torch._compat import fill_each, in_backward, is_capturing, is_exporting, is_tracing
 from multiboard_torch.batch import values_of
-from multiboard_torch.buffers import Buffers
+from multiboard_torch.buffers import Buffers, group
 from multiboard_torch.distributed import local_part
 from multiboard_torch.layers import class_name
-from multiboard_torch.statistics import Tally, add_to_tally, any_order, empty_tally, kernel_for
+from multiboard_torch.statistics import Tally, add_to_tally, empty_tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -112,19 +112,24 @@ class LayerOutput:
             self._switch.held += values.nbytes
             return
         tally = self.tally_on(values.device) if tally is None else tally
-        device = tally.table.device
-        values = values.to(device)
-        with any_order(device):
-            add_to_tally(tally, [values], kernel_for(device))
+        add_to_tally(tally, [values.to(tally.table.device)])
 
-    def taken(self) -> tuple[list[Tally], list[Tensor]]:
-        """Return what was counted and what was copied, and begin anew."""
-        taken = [Tally(*(part.clone() for part in tally)) for tally in self._tallies.values()], self._copies
-        for device, tally in self._tallies.items():
-            for part, nothing in zip(tally, empty_tally(1, device), strict=True):
-                part.copy_(nothing)
+    def counted(self) -> tuple[list[Tally], list[Tensor]]:
+        """Return the counts since the last beginning, which may go on, and the copies that are still to be counted."""
+        return list(self._tallies.values()), self._copies
+
+    def forget(self) -> list[Tally]:
+        """Forget the copies and calls, and return the counts, for `begin_anew`."""
         self._copies, self.calls, self._called = [], 0, False
-        return taken
+        return list(self._tallies.values())
+
+
+def begin_anew(layers: Sequence[LayerOutput]) -> None:
+    """Forget what layers have returned, in few kernels; the tensors of the counts stay, for compiled code has them."""
+    tallies = [tally for layer in layers for tally in layer.forget()]
+    for device, chosen in group(tally.table.device for tally in tallies).items():
+        for parts, nothing in zip(zip(*(tallies[row] for row in chosen), strict=True), empty_tally(1, device), strict=True):
+            fill_each(parts, nothing)
 
 
 _LAYERS: Final[weakref.WeakValueDictionary[int, LayerOutput]] = weakref.WeakValueDictionary()

@@ -1,19 +1,19 @@
 """The counting kernels: bucket counts, special counts and moments of many tensors, on the device where they are.
 
-The scheme is that of `multiboard.buckets`. Tensors are cut and joined into packs, so that large ones stay in the cache and
-many small ones share their calls; a kernel of the kind of device counts each pack.
+The scheme is that of `multiboard.buckets`; which kernel counts depends on the device.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
 
-from multiboard.buckets import BUCKETS, LARGEST, MOMENTS, SMALLEST
-from multiboard_torch.kernels import DEVICE, HOST, SLOTS, Kernel, inverse
-from multiboard_torch.packs import device_of, joined, packs, size_of
+from multiboard.buckets import BUCKETS
+from multiboard_torch import cuda
+from multiboard_torch.kernels import DEVICE, HOST, empty_counts
+from multiboard_torch.packs import device_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from multiboard_torch.packs import Values
+
+
+class Kernel(Protocol):
+    """How one kind of device counts."""
+
+    def add(self, rows: Sequence[Values], table: Tensor, moments: Tensor, /) -> None:
+        """Add the counts of rows to those in `table` int32 `[R, 1028]` and `moments` float32 `[R, 4]`, without waiting."""
 
 
 class Measured(NamedTuple):
@@ -64,34 +71,26 @@ def measure(rows: Sequence[Values], kernel: Kernel | None = None) -> Measured:
         One row per tensor, on the device of the tensors.
     """
     device = device_of(rows[0]) if rows else torch.device("cpu")
-    with torch.no_grad(), any_order(device):
-        tally = empty_tally(len(rows), device)
-        # By size, so that small tensors share packs also where they stand between large ones.
-        order = sorted(range(len(rows)), key=lambda row: size_of(rows[row]))
-        add_to_tally(tally, [rows[row] for row in order], kernel or kernel_for(device))
-        places = inverse(tuple(order), device)
-        return measured(Tally(*(part.index_select(0, places) for part in tally)))
+    tally = empty_tally(len(rows), device)
+    add_to_tally(tally, rows, kernel)
+    return measured(tally)
 
 
 def empty_tally(rows: int, device: torch.device) -> Tally:
     """Return the counts of nothing."""
-    moments = torch.zeros((rows, MOMENTS), dtype=torch.float32, device=device)
-    moments[:, SMALLEST].fill_(float("inf"))
-    moments[:, LARGEST].fill_(-float("inf"))
-    return Tally(torch.zeros((rows, SLOTS), dtype=torch.int32, device=device), moments)
+    return Tally(*empty_counts(rows, device))
 
 
-def add_to_tally(tally: Tally, rows: Sequence[Values], kernel: Kernel) -> None:
-    """Add the counts of tensors to those of the same rows, in place."""
-    for pack in packs(rows, kernel.elements, kernel.tensors):
-        span = slice(pack.first, pack.first + len(pack.pieces))
-        sizes = [size_of(piece) for piece in pack.pieces]
-        kernel.add(joined(pack.pieces), sizes, tally.table[span], tally.moments[span])
+def add_to_tally(tally: Tally, rows: Sequence[Values], kernel: Kernel | None = None) -> None:
+    """Add the counts of tensors to those of the same rows, in place; the arguments are those of `measure`."""
+    device = tally.table.device
+    with torch.no_grad(), any_order(device):
+        (kernel or kernel_for(device)).add(rows, tally.table, tally.moments)
 
 
 def kernel_for(device: torch.device) -> Kernel:
-    """Return the counting kernel of a kind of device."""
-    return HOST if device.type == "cpu" else DEVICE
+    """Return the counting kernel of a device."""
+    return HOST if device.type == "cpu" else cuda.kernel_on(device) or DEVICE
 
 
 @contextmanager
