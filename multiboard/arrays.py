@@ -6,6 +6,7 @@ No framework is imported: a tensor in hand means that its framework is in `sys.m
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,7 @@ from multiboard.values import IMMEDIATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from contextlib import AbstractContextManager
 
     import numpy.typing as npt
 
@@ -174,13 +176,16 @@ def take_array(tag: str, value: Foreign) -> Foreign:
     return array
 
 
-def fetch_scalar(value: Foreign) -> float:
-    """Return the number behind a taken scalar; waits for its device if necessary."""
+def fetch_scalar(value: Foreign) -> float | None:
+    """Return the number behind a taken scalar, None if a pending one has none; waits for its device if necessary."""
     if isinstance(value, (bool, int, float)):
         return _float(value)
     if is_pending(value):
         value = value.fetch()
-    return float(np.asarray(value, dtype=np.float64).reshape(()))
+        if value is None:
+            return None
+    with _transfers_allowed(value):
+        return float(np.asarray(value, dtype=np.float64).reshape(()))
 
 
 def _float(number: float) -> float:
@@ -196,7 +201,19 @@ def fetch_array(value: Foreign) -> npt.NDArray[Any]:
         value = value.fetch()
     if framework_of(type(value)) == "torch":
         return torch_values.to_numpy(value)
-    return np.asarray(value)
+    with _transfers_allowed(value):
+        return np.asarray(value)
+
+
+def _transfers_allowed(value: Foreign) -> AbstractContextManager[object]:
+    """Let an array of JAX come to the host whatever `jax_transfer_guard` says: that is for transfers nobody has asked for."""
+    if framework_of(type(value)) != "jax":
+        return _NOTHING
+    allowed: AbstractContextManager[object] = sys.modules["jax"].transfer_guard_device_to_host("allow")
+    return allowed
+
+
+_NOTHING: Final = contextlib.nullcontext()
 
 
 def shape_of(value: Foreign) -> tuple[int, ...] | None:

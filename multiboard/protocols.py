@@ -25,7 +25,10 @@ class Pending(Protocol[T_co]):
     """
 
     def fetch(self) -> T_co:
-        """Return the value on the host. Called once, in the writer thread; may wait there."""
+        """Return the value on the host. Called once, in the writer thread; may wait there.
+
+        A scalar may be None: there was no value at this step, e.g. in a branch that was not taken, and nothing is written.
+        """
         ...
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 from multiboard import tags
 from multiboard.arrays import fetch_array, fetch_scalar
 from multiboard.captures import expand
+from multiboard.device_waits import DeviceWaits
 from multiboard.encode import Encoder, float32
 from multiboard.event_writer import EventWriter, FileOptions
 from multiboard.media_budget import MediaBudget
@@ -65,6 +66,7 @@ class EventSink:
         self._media = MediaBudget(max_media_bytes or {}, reports)
         self._reports = reports
         self._nonfinite: Counter[str] = Counter()
+        self._waits = DeviceWaits()
 
     def accept(self, value: Value) -> None:
         """Encode one value into memory; values that are still pending are waited for.
@@ -107,12 +109,13 @@ class EventSink:
     def accept_scalars(self, logged: Sequence[Logged]) -> None:
         """Encode the scalars of many calls: those with the same tags together, every tag in the order of its calls."""
         self._writer.begin(min(map(itemgetter(2), logged)))
-        for key, records in batches(logged):
-            try:
-                self._accept_batch(key, records)
-            except Exception as error:  # noqa: BLE001  # what is wrong with these calls must not cost the others
-                message = f"scalars {tags_of(key)} could not be written: {type(error).__name__}: {error}"
-                self._reports.drop("scalar", len(records) * len(tags_of(key)), records[-1][2], message, cause=message)
+        for group in self._waits.groups(logged):
+            for key, records in batches(group):
+                try:
+                    self._accept_batch(key, records)
+                except Exception as error:  # noqa: BLE001  # what is wrong with these calls must not cost the others
+                    message = f"scalars {tags_of(key)} could not be written: {type(error).__name__}: {error}"
+                    self._reports.drop("scalar", len(records) * len(tags_of(key)), records[-1][2], message, cause=message)
 
     def _accept_batch(self, key: Key, records: list[Logged]) -> None:
         rest = self._accept_tables(key, records) if len(records) >= SMALLEST_TABLE else records
@@ -138,11 +141,12 @@ class EventSink:
         return records
 
     def _fetched_numbers(self, value: Scalars) -> Scalars:
-        """Bring all numbers to the host; one that cannot be read is reported and counted, the others stay."""
+        """Bring all numbers to the host; what cannot be read is reported and counted, what did not come to be is left out."""
         numbers: dict[str, float] = {}
         for tag, number in zip(value.tags, value.values, strict=True):
             try:
-                numbers[tag] = fetch_scalar(number)
+                fetched = fetch_scalar(number)
+                numbers |= {} if fetched is None else {tag: fetched}
             except Exception as error:  # noqa: BLE001  # any framework's error: a donated buffer, a failed kernel
                 message = f"tag {tag!r} could not be read at step {value.step}: {error}"
                 self._reports.drop("scalar", 1, value.step, message, cause=f"scalar {tag} unreadable")
@@ -158,7 +162,7 @@ class EventSink:
         bad = {
             tag: logged
             for tag, logged, number in zip(value.tags, value.values, numbers, strict=True)
-            if not math.isfinite(number) and not tag.startswith(("norm/", "nonfinite/"))
+            if not math.isfinite(number) and not tag.startswith(("norm/", "nonfinite/", tags.UPDATE_RATIO))
         }
         self._nonfinite.update(bad.keys())
         for tag, logged in bad.items():

@@ -11,7 +11,8 @@ The tags of all adapters are spelled here and nowhere else, so that three framew
     nonfinite/<group>                                 scalar, values that are NaN or infinite over the whole group
     update_ratio/<layer>/<role>  update_ratio         scalars, norm of the update over norm of the parameter
     nonfinite/<group>/<layer>/<role>                  scalar, only for tensors and steps that have such values
-    perf/step_ms  perf/first_step_ms                  scalars, wall time per update on the host
+    perf/step_ms  perf/first_step_ms                  scalars, wall time per update: on the host, or where it is known of those
+                                                      that the device has finished
     perf/input_wait_ms  perf/input_share              scalars, waiting for data per update, and its share of the step time
     perf/examples_per_s                               scalar, of this process
     system/gpu_<statistic>  system/gpu<i>_<statistic>  scalars, of the one device in use, or of each if there are several

@@ -57,6 +57,19 @@ def test_a_value_that_is_lost_costs_only_itself(written):
     assert data.scalars["y"].step.tolist() == [0, 1, 2]
 
 
+def test_a_scalar_that_did_not_come_to_be_is_not_written(written):
+    def actions(run):
+        for step in range(3):
+            later = Later(None if step == 1 else float(step))
+            later.ready.set()
+            run.log({"x": later, "y": 1.0}, step)
+            run.scalar("z", later, step)
+
+    data = written(actions)
+    assert [data.scalars[tag].step.tolist() for tag in ("x", "y", "z")] == [[0, 2], [0, 1, 2], [0, 2]]
+    assert not any(tag.startswith(("nonfinite/", "multiboard/")) for tag in data.scalars)
+
+
 def test_a_capture_becomes_histograms_norms_and_counts_under_the_uniform_tags(written):
     kernel, gradient = np.arange(6.0), np.array([1.0, np.nan, np.inf])
     later = Later(batch_of(kernel, gradient))

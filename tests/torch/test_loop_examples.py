@@ -1,11 +1,15 @@
 """How many examples a batch has is told from the batch or stated; what is wrong in a call is said at once."""
 
+import doctest
+import importlib
+
 import numpy as np
 import pytest
 import torch
 from transformers import BatchEncoding
 
 import multiboard as mb
+from multiboard_torch import memory, meter
 from multiboard_torch.loop import loop
 
 x, y = torch.zeros(8, 3), torch.zeros(8)
@@ -89,3 +93,10 @@ def test_a_wrong_argument_is_named_with_its_remedy(name, log_dir):
 def test_a_number_of_examples_must_be_positive(examples, log_dir):
     with mb.Run(log_dir) as run, pytest.raises(mb.ArgumentError):
         loop([], run, examples=examples)
+
+
+@pytest.mark.parametrize("module", [loop.__module__, memory.__name__, meter.__name__])
+def test_the_examples_in_docstrings_are_true(module):
+    result = doctest.testmod(importlib.import_module(module))
+    assert result.failed == 0
+    assert result.attempted

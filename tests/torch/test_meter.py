@@ -133,8 +133,8 @@ def test_what_is_paused_counts_neither_as_step_nor_as_waiting(log_dir, written):
     whole, pauses = Stopwatch(), Stopwatch()
     with mb.Run(log_dir) as run:
         meter = Meter(run, every=2)
-        run_steps(meter, 1)
         with whole:
+            run_steps(meter, 1)
             for _ in range(4):
                 run_steps(meter, 1, work=2)
                 with meter.paused(), meter.paused(), meter.waiting(), pauses:
@@ -149,8 +149,8 @@ def test_updates_made_in_a_pause_are_numbered_but_not_measured(log_dir, written)
     whole, pauses = Stopwatch(), Stopwatch()
     with mb.Run(log_dir) as run:
         meter = Meter(run, every=2)
-        run_steps(meter, 1)
         with whole:
+            run_steps(meter, 1)
             run_steps(meter, 1, work=20)
             with meter.paused(), pauses:
                 run_steps(meter, 5, work=20)
@@ -163,8 +163,8 @@ def test_start_leaves_out_what_passed_since_the_last_step(log_dir, written):
     whole, between = Stopwatch(), Stopwatch()
     with mb.Run(log_dir) as run:
         meter = Meter(run, every=2)
-        run_steps(meter, 1)
         with whole:
+            run_steps(meter, 1)
             run_steps(meter, 1)
             with between:
                 sleep(100)

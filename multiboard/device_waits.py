@@ -1,0 +1,58 @@
+"""One wait for a device for the numbers of several calls, because every wait wakes the writer thread up for little work."""
+
+from __future__ import annotations
+
+import contextlib
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from multiboard.arrays import fetch_scalar
+from multiboard.scalar_events import as_scalars
+from multiboard.values import PLAIN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from multiboard.protocols import Logged
+    from multiboard.values import Foreign
+
+_MOST: Final = 64
+"""Calls that are waited for together at most."""
+_SOON: Final = 0.05
+"""Seconds of a wait that may be longer next time: a quarter of the interval after which everything is in the file."""
+
+
+class DeviceWaits:
+    """Cuts the calls of one sink into groups, of which the last call is waited for: the others are ready before it."""
+
+    def __init__(self) -> None:
+        self._calls = 1
+
+    def groups(self, logged: Sequence[Logged]) -> Iterator[Sequence[Logged]]:
+        """Yield all calls in order, those with numbers of a device in groups that have arrived.
+
+        Groups grow while their waits are short, so that a slow training sees each step as soon as it is over.
+
+        Args:
+            logged: in the order of the calls.
+        """
+        if _last_foreign(logged[-_MOST:]) is None:
+            yield logged
+            return
+        begin = 0
+        while begin < len(logged):
+            group = logged[begin : begin + self._calls]
+            begin += len(group)
+            self._wait(group)
+            yield group
+
+    def _wait(self, group: Sequence[Logged]) -> None:
+        began = monotonic()
+        with contextlib.suppress(Exception):  # it is fetched again, and reported there
+            fetch_scalar(_last_foreign(group))
+        self._calls = min(2 * self._calls, _MOST) if monotonic() - began < _SOON else max(self._calls // 2, 1)
+
+
+def _last_foreign(group: Sequence[Logged]) -> Foreign | None:
+    values = (value for record in reversed(group) for value in as_scalars(record).values if type(value) not in PLAIN)
+    return next(values, None)
