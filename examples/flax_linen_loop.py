@@ -18,8 +18,20 @@ class Classifier(nn.Module):
     def __call__(self, images):  # [N, 8, 8, 1] -> [N, 10]
         x = nn.relu(nn.GroupNorm(num_groups=4, name="norm")(nn.Conv(16, (3, 3), name="conv1")(images)))
         x = nn.max_pool(x, (2, 2), strides=(2, 2)).reshape(len(x), -1)
-        x = mbj.tag("dense1", nn.relu(nn.Dense(64, name="dense1")(x)))  # the histogram activations/dense1
-        return nn.Dense(10, name="dense2")(x)
+        return nn.Dense(10, name="dense2")(nn.relu(nn.Dense(64, name="dense1")(x)))
+
+
+class Batches:
+    """A set in batches, in another order each time."""
+
+    def __init__(self, images, labels, size, rng):
+        self.images, self.labels, self.size, self.rng = images, labels, size, rng
+
+    def __iter__(self):
+        order = self.rng.permutation(len(self.labels))
+        for first in range(0, len(order) - self.size + 1, self.size):
+            rows = order[first : first + self.size]
+            yield self.images[rows], self.labels[rows]
 
 
 def loss_and_accuracy(params, images, labels):
@@ -39,21 +51,22 @@ def main(log_dir, epochs, batch_size=64):
     images = (digits.images[..., None] / 16).astype(np.float32)  # pixels are 0 to 16
     labels = digits.target.astype(np.int32)
     train_rows, val_rows = np.split(rng.permutation(len(images)), [1437])
+    batches, val_set = Batches(images[train_rows], labels[train_rows], batch_size, rng), (images[val_rows], labels[val_rows])
     params = Classifier().init(jax.random.key(0), images[:1])["params"]
-    tx = mbj.tap(optax.inject_hyperparams(optax.adam)(learning_rate=3e-3))  # the tap finds the learning rate in here
+    tx = optax.inject_hyperparams(optax.adam)(learning_rate=3e-3)  # the rate in here is logged
     state = TrainState.create(apply_fn=None, params=params, tx=tx)
     evaluate = jax.jit(loss_and_accuracy)
 
     with mb.Run(log_dir, config={"epochs": epochs, "batch_size": batch_size}) as run:
-        step_fn = mbj.wrap_train_step(train_step, run, every=10, donate_argnums=0)  # logs the metrics, too
+        step_fn = mbj.wrap_train_step(train_step, run, every=10, activations=["dense1"], donate_argnums=0)
+        loop = mbj.loop(batches, run, watching=step_fn)
         run.text("run/notes", "Digits of **8 x 8** pixels, one convolution, two dense layers.", step=0)
         for _ in range(epochs):
-            order = rng.permutation(train_rows)
-            for rows in np.split(order[: len(order) // batch_size * batch_size], len(order) // batch_size):
-                state, _ = step_fn(state, images[rows], labels[rows])
-            loss, accuracy = evaluate(state.params, images[val_rows], labels[val_rows])
-            run.log({"val/loss": loss, "val/accuracy": accuracy}, step_fn.step - 1)
-        run.image("val/examples", images[val_rows[:16]], step_fn.step - 1)
+            for batch in loop:
+                state, _ = step_fn(state, *batch)  # logs the metrics, too
+            loss, accuracy = evaluate(state.params, *val_set)
+            run.log({"val/loss": loss, "val/accuracy": accuracy}, loop.step)
+        run.image("val/examples", val_set[0][:16], loop.step)
     print(f"validation accuracy {accuracy:.3f}\ntensorboard --logdir {log_dir}")
 
 

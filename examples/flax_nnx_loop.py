@@ -23,6 +23,19 @@ class Classifier(nnx.Module):
         return self.dense2(nnx.relu(self.dense1(x.reshape(len(x), -1))))
 
 
+class Batches:
+    """A set in batches, in another order each time."""
+
+    def __init__(self, images, labels, size, rng):
+        self.images, self.labels, self.size, self.rng = images, labels, size, rng
+
+    def __iter__(self):
+        order = self.rng.permutation(len(self.labels))
+        for first in range(0, len(order) - self.size + 1, self.size):
+            rows = order[first : first + self.size]
+            yield self.images[rows], self.labels[rows]
+
+
 def loss_and_accuracy(model, images, labels):
     logits = model(images)
     loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
@@ -41,21 +54,22 @@ def main(log_dir, epochs, batch_size=64):
     images = (digits.images[..., None] / 16).astype(np.float32)  # pixels are 0 to 16
     labels = digits.target.astype(np.int32)
     train_rows, val_rows = np.split(rng.permutation(len(images)), [1437])
+    batches, val_set = Batches(images[train_rows], labels[train_rows], batch_size, rng), (images[val_rows], labels[val_rows])
     model = Classifier(nnx.Rngs(0))
     schedule = optax.cosine_decay_schedule(3e-3, decay_steps=epochs * (len(train_rows) // batch_size))
-    optimizer = nnx.Optimizer(model, mbj.tap(optax.adam(schedule)), wrt=nnx.Param)
+    optimizer = nnx.Optimizer(model, optax.adam(schedule), wrt=nnx.Param)
     evaluate = nnx.jit(loss_and_accuracy)
 
     with mb.Run(log_dir, config={"epochs": epochs, "batch_size": batch_size}) as run:
-        step_fn = mbj.wrap_train_step(train_step, run, every=10, learning_rate=schedule)  # logs the metrics, too
+        step_fn = mbj.wrap_train_step(train_step, run, every=10, activations=["dense1"], learning_rate=schedule)
+        loop = mbj.loop(batches, run, watching=step_fn)
         run.text("run/notes", "Digits of **8 x 8** pixels, one convolution, two dense layers.", step=0)
         for _ in range(epochs):
-            order = rng.permutation(train_rows)
-            for rows in np.split(order[: len(order) // batch_size * batch_size], len(order) // batch_size):
-                step_fn(model, optimizer, images[rows], labels[rows])
-            loss, accuracy = evaluate(model, images[val_rows], labels[val_rows])
-            run.log({"val/loss": loss, "val/accuracy": accuracy}, step_fn.step - 1)
-        run.image("val/examples", images[val_rows[:16]], step_fn.step - 1)
+            for batch in loop:
+                step_fn(model, optimizer, *batch)  # logs the metrics, too
+            loss, accuracy = evaluate(model, *val_set)
+            run.log({"val/loss": loss, "val/accuracy": accuracy}, loop.step)
+        run.image("val/examples", val_set[0][:16], loop.step)
     print(f"validation accuracy {accuracy:.3f}\ntensorboard --logdir {log_dir}")
 
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import jax
 from jax.extend import core as jax_core
-from jax.extend.core import primitives
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from jax.extend.core import JaxprEqn
+    from jax.sharding import Mesh
 
 _context: Final[Any] = jax.make_user_context(default_value=False) if hasattr(jax, "make_user_context") else None
 
@@ -32,14 +32,11 @@ def is_collecting() -> bool:
     return _context is None or bool(_context.value)
 
 
-def _known(*names: str) -> frozenset[Any]:
-    return frozenset(getattr(primitives, name) for name in names if hasattr(primitives, name))
-
-
-INLINED: Final = _known("jit_p", "pjit_p", "closed_call_p", "custom_jvp_call_p", "custom_vjp_call_p", "custom_vjp_call_jaxpr_p")
-"""Calls whose body may be put in place of the call: the compiler does the same."""
-REMAT: Final = primitives.remat_p
-SCAN: Final = primitives.scan_p
+CALLS: Final = frozenset({
+    "jit", "pjit", "closed_call", "core_closed_call", "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr",
+})  # fmt: skip
+"""Calls whose body may be put in place of the call: the compiler does the same. By name: few are public in every version."""
+REMATS: Final = frozenset({"remat", "remat2", "checkpoint"})
 _JAXPRS: Final = (jax_core.ClosedJaxpr, jax_core.Jaxpr)
 
 
@@ -64,3 +61,90 @@ def run_equation(jaxpr: Any, eqn: JaxprEqn, inputs: Sequence[Any]) -> list[Any]:
     values = [x for v, x in zip(eqn.invars, inputs, strict=True) if not isinstance(v, jax_core.Literal)]
     one = jaxpr.replace(constvars=[], invars=variables, outvars=list(eqn.outvars), eqns=[eqn], effects=eqn.effects)
     return list(jax_core.jaxpr_as_fun(jax_core.ClosedJaxpr(one, ()))(*values))
+
+
+def apart(key: Hashable) -> AbstractContextManager[None]:
+    """Return a context in which traces are kept apart from those with other keys; tags are kept in it if they were before."""
+    context: AbstractContextManager[None] = contextlib.nullcontext() if _context is None else _context(_context.value and (key,))
+    return context
+
+
+def is_lifted(function: Any) -> bool:
+    """Return whether a method of a linen module was made by a transformation such as `nn.jit`.
+
+    Those keep the traces of one layer for others of the same structure, whatever their names are.
+    """
+    return getattr(function, "__globals__", {}).get("__name__") == "flax.linen.transforms"
+
+
+def with_shardings(values: Sequence[Any], eqn: JaxprEqn, param: str) -> list[Any]:
+    """Return the arguments or results of a call in the shardings that it asks for, if it is a jit that does."""
+    asked = eqn.params.get(param, ())
+    if not any(isinstance(sharding, jax.sharding.Sharding) for sharding in asked):
+        return list(values)
+    return [
+        jax.lax.with_sharding_constraint(x, sharding) if isinstance(sharding, jax.sharding.Sharding) else x
+        for x, sharding in zip(values, asked, strict=True)
+    ]
+
+
+def specs_of(eqn: JaxprEqn) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Return the specs of arguments and results of a shard_map; older versions keep them as axes by dimension."""
+    if "in_specs" in eqn.params:
+        return tuple(eqn.params["in_specs"]), tuple(eqn.params["out_specs"])
+    return tuple(map(_spec, eqn.params["in_names"])), tuple(map(_spec, eqn.params["out_names"]))
+
+
+def _spec(names: Mapping[int, tuple[str, ...]]) -> Any:
+    return jax.sharding.PartitionSpec(*(names.get(i) for i in range(max(names, default=-1) + 1)))
+
+
+def axes_of_shards(eqn: JaxprEqn) -> tuple[str, ...]:
+    """Return the axes of the mesh that a shard_map takes over from the compiler."""
+    for name in ("newly_manual_axes", "manual_axes"):
+        if name in eqn.params:
+            return tuple(sorted(eqn.params[name]))
+    return tuple(name for name in eqn.params["mesh"].axis_names if name not in eqn.params["auto"])
+
+
+def shard_map_again(eqn: JaxprEqn, body: Callable[..., Any], more: Any) -> Callable[..., Any]:
+    """Return a shard_map like the one of an equation.
+
+    Args:
+        eqn: the equation.
+        body: takes the same shards; returns the list of results, and something else.
+        more: the specs of what else it returns.
+    """
+    in_specs, out_specs = specs_of(eqn)
+    specs = {"mesh": eqn.params["mesh"], "in_specs": in_specs, "out_specs": (list(out_specs), more)}
+    if "auto" in eqn.params:
+        from jax.experimental import shard_map
+
+        old: Any = shard_map.shard_map
+        of_old: Callable[..., Any] = old(body, **specs, check_rep=eqn.params["check_rep"], auto=eqn.params["auto"])
+        return of_old
+    again: Callable[..., Any] = jax.shard_map(
+        body, **specs, axis_names=set(axes_of_shards(eqn)), check_vma=eqn.params["check_vma"]
+    )
+    return again
+
+
+def switch_again(eqn: JaxprEqn, branches: Sequence[Callable[..., Any]], inputs: Sequence[Any]) -> Any:
+    """Run one of some branches in place of those of an equation: by an index, or by the platform that is compiled for."""
+    index, *operands = inputs
+    platforms = eqn.params.get("branches_platforms")
+    if platforms is None:
+        return jax.lax.switch(index.astype("int32"), branches, *operands)
+    by_name = {name: branch for names, branch in zip(platforms, branches, strict=True) for name in names or ("default",)}
+    return jax.lax.platform_dependent(*operands, **by_name)
+
+
+def shard_map(function: Callable[..., Any], mesh: Mesh, in_specs: Any, out_specs: Any) -> Callable[..., Any]:
+    """Return what runs a function on the parts that each device holds; `jax.shard_map` where it is there."""
+    if hasattr(jax, "shard_map"):
+        mapped: Callable[..., Any] = jax.shard_map(function, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)
+        return mapped
+    from jax.experimental.shard_map import shard_map as experimental
+
+    older: Callable[..., Any] = experimental(function, mesh, in_specs, out_specs, check_rep=False)
+    return older

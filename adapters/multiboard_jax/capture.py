@@ -2,89 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import sys
 from time import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Self
 
 import jax
-import numpy as np
 
 from multiboard import tags
-from multiboard.arguments import check_positive, check_run, check_start_step
-from multiboard.errors import ArgumentError
-from multiboard.values import Capture, MeasuredBatch
-from multiboard_jax.measured import Measurement, measured_nnx_step, measured_step
+from multiboard.errors import ArgumentError, MultiboardError
+from multiboard.values import Capture
+from multiboard_jax.collected import pending
+from multiboard_jax.distributed import placement_of
+from multiboard_jax.metrics import check_metrics, metrics_of
+from multiboard_jax.statistics import Arrival
+from multiboard_jax.variants import variants
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Mapping
 
     from multiboard.run import Run
-    from multiboard_jax.statistics import Measured
-
-_JITTED: Final = type(jax.jit(lambda: None))
-_METRICS_RULE: Final = (
-    "return a dict of scalars, a scalar loss, or a tuple that ends with one of them; pass metrics=False to log nothing of it"
-)
-
-
-def wrap_train_step(
-    train_step: Callable[..., Any],
-    run: Run,
-    *,
-    every: int = 100,
-    learning_rate: float | Callable[[Any], Any] | None = None,
-    start_step: int = 0,
-    static_argnums: int | Sequence[int] = (),
-    donate_argnums: int | Sequence[int] = (),
-    metrics: bool = True,
-) -> WrappedStep:
-    """Compile a training step and log its metrics, parameters and gradients.
-
-    Give the step without `jit`: the wrapper compiles it, once as it is and once with the measurement, which runs at every
-    `every`-th step. A step that is jitted already is used as it is at the other steps; the measured variant is compiled
-    from the function inside, and the options of the outer `jit` are to be repeated here, because they cannot be read.
-    Plain pytrees, `TrainState` and steps that change NNX modules are supported. Gradients and parameters are seen through
-    `tap`, other values through `tag`.
-
-    Args:
-        train_step: e.g. `step(params, opt_state, batch) -> (params, opt_state, metrics)`, with a training state
-            `step(state, batch) -> (state, metrics)`, or with NNX `step(model, optimizer, batch) -> metrics`. The metrics are a
-            dict of scalars or a scalar loss, alone or last in a tuple.
-        run: where to log.
-        every: measure at steps that are a multiple of this.
-        learning_rate: logged at measured steps: a number, or a schedule that is called with the step. None logs what
-            `optax.inject_hyperparams` holds, if the optimizer has it.
-        start_step: number of updates taken before, for a resumed training.
-        static_argnums: as for `jax.jit`.
-        donate_argnums: as for `jax.jit`.
-        metrics: log what the step returns, at every step, as 'train/<name>' ('train/loss' for a bare scalar). Names with '/'
-            stay as they are.
-
-    Returns:
-        The step, to be called as before; it returns the same.
-
-    Raises:
-        ArgumentError: an argument is not one of the possible ones; at the first call: the step does not return metrics.
-
-    Example:
-        >>> step = wrap_train_step(train_step, run, every=100)  # doctest: +SKIP
-        >>> params, opt_state, metrics = step(params, opt_state, batch)  # doctest: +SKIP
-    """
-    if not callable(train_step):
-        raise ArgumentError("train_step", train_step, "pass the function that makes one update")
-    if isinstance(learning_rate, bool) or not (
-        learning_rate is None or isinstance(learning_rate, (int, float)) or callable(learning_rate)
-    ):
-        raise ArgumentError("learning_rate", learning_rate, "pass a number, an optax schedule or None")
-    check_start_step(start_step)
-    options = {"static_argnums": static_argnums, "donate_argnums": donate_argnums}
-    for name, value in options.items():
-        _check_argnums(name, value)
-    rate = None if learning_rate is None else functools.partial(_rate, learning_rate)
-    return WrappedStep(train_step, check_run(run), check_positive("every", every), rate, start_step, options, metrics)
+    from multiboard_jax.distributed import Placement
+    from multiboard_jax.measured import Measurement
+    from multiboard_jax.options import Options
+    from multiboard_jax.variants import Variants
 
 
 class WrappedStep:
@@ -92,165 +32,202 @@ class WrappedStep:
 
     Attributes:
         step: number of updates taken so far, which is the number of the next step. Set it after restoring a checkpoint.
+        latest: a metric of the last update, on the device; when it is ready, the update is over. None without metrics.
     """
 
     def __init__(
         self,
         train_step: Callable[..., Any],
-        run: Run,
+        run: Run | None,
         every: int,
+        options: Options,
+        jit_options: Mapping[str, Any],
         rate: Callable[[int], Any] | None,
         start_step: int,
-        options: Mapping[str, Any],
         metrics: bool,
     ) -> None:
         functools.update_wrapper(self, train_step, updated=())
         self.step = start_step
+        self.latest: Any = None
         self._train_step, self._run, self._every = train_step, run, every
-        self._rate, self._options, self._metrics = rate, options, metrics
-        self._plain: Callable[..., Any] | None = None
-        self._measured: Callable[..., tuple[Any, Measurement]] | None = None
-        self._names: dict[str, str] = {}
+        self._options, self._jit_options, self._rate = options, jit_options, rate
+        self._variants: Variants | None = None
+        self._plain: Callable[..., Any] = self._first_call
+        self._measured: dict[Placement | None, Callable[..., tuple[Any, Measurement]]] = {}
         self._failure = ""
-        self._checked = not metrics
+        self._forced = self._paused = False
+        self._errors = 0
+        self._logs_metrics = metrics
+        self._names: tuple[str, ...] | None = None
+        self._tags: tuple[str, ...] = ()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Make one update: the arguments and the result of the wrapped step."""
-        if self._plain is None:
-            self._plain, self._measured = _variants(self._train_step, (args, kwargs), self._options)
         step = self.step
-        if step % self._every:
-            result, measurement = self._plain(*args, **kwargs), None
+        if not step % self._every or self._forced:
+            result, measurement = self._captured(args, kwargs)
         else:
-            result, measurement = self._measure(self._plain, args, kwargs)
+            result, measurement = self._plain(*args, **kwargs), None
         self.step = step + 1
-        if not self._checked:
-            _check_metrics(result)
-            self._checked = True
-        if self._metrics:
-            self._try(self._log_metrics, result, step)
+        if self._logs_metrics:
+            self._log_metrics(result, step)
         if measurement is not None:
-            self._try(self._hand_over, measurement, step)
+            self._hand_over(measurement, step)
         return result
+
+    def pause(self) -> None:
+        """Capture nothing until `resume`; metrics are logged and steps are counted on. Call it on all processes of a job."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Capture again after `pause`."""
+        self._paused = False
+
+    def log_now(self) -> None:
+        """Capture the next update whatever `every` says, also while paused; in a job of several processes call it on all."""
+        self._forced = True
+
+    def lower(self, *args: Any, **kwargs: Any) -> Any:
+        """Lower the plain variant for these arguments, as a jitted function does; makes no update."""
+        return self._compiled((args, kwargs)).plain.lower(*args, **kwargs)  # type: ignore[attr-defined]
 
     def __repr__(self) -> str:
         return f"WrappedStep({getattr(self, '__name__', self._train_step)!r}, step={self.step})"
 
-    def _measure(
-        self, plain: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[Any, Measurement | None]:
-        """Run the measured variant; if it fails, run the plain one and measure no more."""
+    def __get__(self, owner: object, cls: type | None = None) -> Self | functools.partial[Any]:
+        """Be a method where a method is wrapped, as a jitted function is."""
+        return self if owner is None else functools.partial(self, owner)
+
+    # ------------------------------------------------------------------ variants
+
+    def _compiled(self, arguments: Any) -> Variants:
+        if self._variants is None:
+            self._check_process()
+            self._variants = variants(self._train_step, arguments, self._jit_options, self._options)
+            self._plain = self._variants.plain
+        return self._variants
+
+    def _first_call(self, *args: Any, **kwargs: Any) -> Any:
+        return self._compiled((args, kwargs)).plain(*args, **kwargs)
+
+    def _check_process(self) -> None:
+        """Let process 0 write alone, when a job has several; only now, because asking before starts the devices."""
+        if jax.process_index():
+            self._run, self._logs_metrics = None, False
+        elif self._run is None:
+            raise ArgumentError("run", None, "process 0 writes: pass it a multiboard.Run; only other processes may pass None")
+
+    def _captured(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Measurement | None]:
+        """Run the measured variant if this step is to be captured; if it fails, run the plain one and measure no more."""
+        plain = self._compiled((args, kwargs)).plain
+        if not self._is_due():
+            return plain(*args, **kwargs), None
         failure = self._failure
-        if self._measured is not None:
+        if not failure:
             try:
-                return self._measured(*args, **kwargs)
+                return self._measured_variant((args, kwargs))(*args, **kwargs)
             except Exception as error:
                 if _any_deleted((args, kwargs)):
                     raise  # the update had begun with donated buffers: there is nothing left to begin again with
                 failure = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
         result = plain(*args, **kwargs)
         # Only now: an error of the step itself has left through the line above, and the next call may be right.
-        self._measured, self._failure = None, failure
-        self._run.report("measured step", f"the training step cannot be measured and runs without: {failure}")
+        self._failure = failure
+        self._count_error("measured step", f"the training step cannot be measured and runs without: {failure}")
         return result, None
 
-    def _try(self, log: Callable[[Any, int], None], what: Any, step: int) -> None:
-        try:
-            log(what, step)
-        except Exception as error:  # noqa: BLE001  # logging ends no training
-            self._run.report(f"log {type(error).__name__}", f"step {step} could not be logged: {error}")
+    def _is_due(self) -> bool:
+        forced, self._forced = self._forced, False
+        # Other processes cannot know that the run of this one is closed, and would wait for it.
+        writes = jax.process_count() > 1 or not (self._run is None or self._run.closed)
+        return writes and (forced or not self._paused)
+
+    def _measured_variant(self, arguments: Any) -> Callable[..., tuple[Any, Measurement]]:
+        placement = placement_of(arguments) if jax.device_count() > 1 else None
+        known = self._measured.get(placement)
+        if known is None:
+            known = self._measured[placement] = self._compiled(arguments).measured(placement)
+        return known
+
+    # ------------------------------------------------------------------ what goes to the run
 
     def _log_metrics(self, result: Any, step: int) -> None:
-        metrics = _metrics_of(result)
-        for name in metrics.keys() - self._names.keys():
-            self._names[name] = tags.train(name)
-        self._run.log({self._names[name]: value for name, value in metrics.items()}, step)
+        try:
+            metrics = result[-1] if type(result) is tuple and result else result
+            if type(metrics) is not dict or tuple(metrics) != self._names:
+                metrics = self._learned(result)
+            self.latest = next(iter(metrics.values()), None)
+            if self._run is not None:
+                self._run.log(dict(zip(self._tags, metrics.values())), step)  # noqa: B905  # one tag per metric; the check costs time
+        except Exception as error:
+            if self._names is None:
+                self._names = ()  # a wrong result is an error at the first call, where a person is watching
+                raise
+            self._report(error, f"the metrics of step {step} were left out")
+
+    def _learned(self, result: Any) -> dict[str, Any]:
+        """Return the metrics of a result whose names are not those of the one before."""
+        if self._names is None:
+            check_metrics(result)
+        metrics = metrics_of(result)
+        self._names, self._tags = tuple(metrics), tuple(map(tags.train, metrics))
+        return metrics
 
     def _hand_over(self, measurement: Measurement, step: int) -> None:
-        if measurement.names:
-            batch = _Batch(measurement.statistics)
-            self._run.capture(Capture(measurement.names, batch, step, time(), dict(measurement.descriptions)))
-        scalars = dict(zip(measurement.scalar_names, measurement.scalars, strict=True))
-        if self._rate is not None:
-            scalars[tags.LEARNING_RATE] = self._rate(step)
+        if self._run is None:
+            return
+        run = self._run
+        self._try(lambda: self._capture(run, measurement, step), f"the capture of step {step} was left out")
+        scalars = dict(zip(measurement.scalar_names, map(pending, measurement.scalars), strict=True))
         if scalars:
-            self._run.log(scalars, step)
+            self._try(lambda: run.log(scalars, step), f"tagged scalars of step {step} were left out")
+        rate = self._rate
+        if rate is not None:
+            self._try(lambda: run.log({tags.LEARNING_RATE: rate(step)}, step), f"the learning rate of step {step} was left out")
         for cause, message in measurement.notes:
-            self._run.report(cause, message)
+            run.report(cause, message)
 
+    def _capture(self, run: Run, measurement: Measurement, step: int) -> None:
+        if not measurement.names:
+            return
+        options = self._options
+        run.capture(
+            Capture(
+                measurement.names,
+                Arrival(measurement.packed),
+                step,
+                time(),
+                dict(measurement.descriptions),
+                norms=options.norms,
+                nonfinite=options.histograms,
+                histograms=options.histograms,
+                if_any=measurement.if_any,
+            )
+        )
 
-class _Batch:
-    """Statistics on a device. They are outputs that no later step can be given, so that donation does not reach them."""
+    def _try(self, log: Callable[[], None], otherwise: str) -> None:
+        try:
+            log()
+        except Exception as error:  # noqa: BLE001  # logging ends no training
+            self._report(error, otherwise)
 
-    def __init__(self, measured: Measured) -> None:
-        self._measured = measured
+    def _report(self, error: Exception, what: str) -> None:
+        kind = type(error).__name__
+        cause = f"{kind} {getattr(error, 'tag', '')}".strip() if isinstance(error, MultiboardError) else f"capture {kind}"
+        self._count_error(cause, f"{what}: {kind}: {error}")
 
-    def fetch(self) -> MeasuredBatch:
-        return MeasuredBatch(*jax.device_get(tuple(self._measured)))
-
-
-def _variants(
-    step: Callable[..., Any], arguments: Any, options: Mapping[str, Any]
-) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Return the plain and the measured variant of a step."""
-    jitted_by_nnx = type(step).__module__.partition(".")[0] == "flax" and hasattr(step, "__wrapped__")
-    jitted = jitted_by_nnx or isinstance(step, _JITTED)
-    inner = getattr(step, "__wrapped__", step) if jitted else step
-    if jitted_by_nnx or (not jitted and _has_modules(arguments)):
-        from flax import nnx
-
-        return step if jitted else nnx.jit(step, **options), nnx.jit(measured_nnx_step(inner), **options)
-    return step if jitted else jax.jit(step, **options), jax.jit(measured_step(inner), **options)
-
-
-def _has_modules(arguments: Any) -> bool:
-    nnx = sys.modules.get("flax.nnx")
-    if nnx is None:
-        return False
-    objects = (nnx.Module, nnx.Optimizer)
-    return any(isinstance(leaf, objects) for leaf in jax.tree.leaves(arguments, is_leaf=lambda node: isinstance(node, objects)))
+    def _count_error(self, cause: str, message: str) -> None:
+        """Count what went wrong, and say it once per cause."""
+        self._errors += 1
+        run = self._run
+        if run is not None:
+            run.report(cause, message)
+            if not run.closed:
+                try:
+                    run.log({tags.ERRORS: float(self._errors)}, self.step)
+                except MultiboardError:  # in the first step: a person has made this tag something else
+                    run.report("errors left out", "the number of errors could not be written")
 
 
 def _any_deleted(arguments: Any) -> bool:
     return any(leaf.is_deleted() for leaf in jax.tree.leaves(arguments) if isinstance(leaf, jax.Array))
-
-
-def _metrics_of(result: Any) -> Mapping[str, Any]:
-    """Return the metrics in a step's result by name."""
-    last = result[-1] if isinstance(result, tuple) and result else result
-    return last if isinstance(last, dict) else {"loss": last}
-
-
-def _check_metrics(result: Any) -> None:
-    """Raise ArgumentError if a step does not return metrics.
-
-    Only the outermost value is judged, once: a metric that goes wrong later is counted by the run.
-    """
-    for name, value in _metrics_of(result).items():
-        shape = np.shape(value) if isinstance(value, (jax.Array, np.ndarray, np.generic, bool, int, float)) else None
-        if not isinstance(name, str) or shape not in {(), (1,)}:
-            received = value if shape is None else f"{name} of shape {list(shape)}"
-            raise ArgumentError(f"train_step -> {name}", received, _METRICS_RULE)
-
-
-def _check_argnums(name: str, value: Any) -> None:
-    numbers = (value,) if isinstance(value, int) else value
-    if not isinstance(numbers, (tuple, list)) or not all(isinstance(n, int) and not isinstance(n, bool) for n in numbers):
-        raise ArgumentError(name, value, "pass positions of arguments, e.g. (0, 1)")
-
-
-def _rate(learning_rate: float | Callable[[Any], Any], step: int) -> Any:
-    """Return the learning rate of a step without waiting: a schedule is evaluated on the host's own device."""
-    if not callable(learning_rate):
-        return learning_rate
-    with _host():
-        return learning_rate(np.int32(step))
-
-
-def _host() -> AbstractContextManager[Any]:
-    try:
-        processor = jax.local_devices(backend="cpu")[0]
-    except RuntimeError:  # a process that was told to use its accelerator only
-        return contextlib.nullcontext()
-    context: AbstractContextManager[Any] = jax.default_device(processor)
-    return context

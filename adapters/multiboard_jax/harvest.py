@@ -1,37 +1,31 @@
 """Turn a traced step into one that also returns its tagged values.
 
-The jaxpr is run equation by equation. Calls that contain tags are opened; loops of a fixed length return the tagged values of
-all iterations; what cannot be opened runs as it is, and the names in it are told.
+The jaxpr is run equation by equation. Calls that contain tags are opened; loops, branches and shards return besides what was
+summed up in them; what cannot be opened runs as it is, and the names in it are told.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jax
 from jax import lax
-from jax.extend.core import Literal
 
-from multiboard_jax._compat import INLINED, REMAT, SCAN, bodies_of, body_of, collecting, run_equation
-from multiboard_jax.tagging import Label, tag_p
+from multiboard_jax._compat import collecting
+from multiboard_jax.collected import Tagged
+from multiboard_jax.survey import Part, Setting, names_first, names_in
+from multiboard_jax.tagging import is_number
+from multiboard_jax.walk import Walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from jax.extend.core import ClosedJaxpr, JaxprEqn
+    from jax.extend.core import ClosedJaxpr
 
+    from multiboard_jax.distributed import Placement
 
-class Tagged(NamedTuple):
-    """One collected value.
-
-    Attributes:
-        value: the array; iterations of a loop are its first axis.
-        label: what its tag says.
-    """
-
-    value: Any
-    label: Label
+__all__ = ["Harvest", "Tagged", "harvest"]
 
 
 @dataclass(slots=True)
@@ -39,10 +33,12 @@ class Harvest:
     """What was found in one trace.
 
     Attributes:
+        placement: where the arguments of the step live.
         found: by tag; a name that comes again gets '#1', '#2'.
-        lost: by tag: the primitive in which it could not be reached.
+        lost: by tag: where it could not be reached.
     """
 
+    placement: Placement | None = None
     found: dict[str, Tagged] = field(default_factory=dict)
     lost: dict[str, str] = field(default_factory=dict)
 
@@ -52,11 +48,12 @@ class Harvest:
         self.found[f"{name}#{again}" if again else name] = tagged
 
 
-def harvest(step: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, Harvest]:
+def harvest(step: Callable[..., Any], placement: Placement | None, *args: Any, **kwargs: Any) -> tuple[Any, Harvest]:
     """Call a step inside a trace and collect its tags.
 
     Args:
         step: a pure function.
+        placement: where its arguments live.
         args: its arguments; whatever is not being traced counts as static.
         kwargs: likewise.
 
@@ -75,64 +72,30 @@ def harvest(step: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, H
     inputs = [leaves[i] for i in traced]
     with collecting():
         closed, shapes = jax.make_jaxpr(call, return_shape=True)(inputs)
-    result = Harvest()
-    outputs = _run(closed, inputs, result)
+    result = Harvest(placement)
+    # With effects there is no second run of anything: a message would be printed twice.
+    walk = Walk(Setting(Part.ALL if closed.effects else Part.OUTSIDE, placement, first=names_first(closed.jaxpr)), result.lost)
+    outputs = walk.run(closed.jaxpr, closed.consts, inputs)
+    found = walk.found if closed.effects else [*walk.found, *_found_beside(closed, inputs, result)]
+    for tagged in found:
+        result.add(tagged.label.name, tagged)
     return jax.tree.unflatten(jax.tree.structure(shapes), outputs), result
 
 
-def _run(closed: ClosedJaxpr, inputs: Sequence[Any], result: Harvest) -> list[Any]:
-    return _run_open(closed.jaxpr, closed.consts, inputs, result)
+def _found_beside(closed: ClosedJaxpr, inputs: Sequence[Any], result: Harvest) -> list[Tagged]:
+    """Return the values from inside the computation, taken from a copy of it.
 
-
-def _run_open(jaxpr: Any, consts: Sequence[Any], inputs: Sequence[Any], result: Harvest) -> list[Any]:
-    values: dict[Any, Any] = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*consts, *inputs), strict=True))
-
-    def read(atom: Any) -> Any:
-        return atom.val if isinstance(atom, Literal) else values[atom]
-
-    for eqn in jaxpr.eqns:
-        outputs = _run_equation(jaxpr, eqn, [read(atom) for atom in eqn.invars], result)
-        values.update(zip(eqn.outvars, outputs, strict=True))
-    return [read(atom) for atom in jaxpr.outvars]
-
-
-def _run_equation(jaxpr: Any, eqn: JaxprEqn, inputs: list[Any], result: Harvest) -> list[Any]:
-    if eqn.primitive is tag_p:
-        label = eqn.params["label"]
-        result.add(label.name, Tagged(inputs[0], label))
-        return inputs
-    names = _names_in(eqn)
-    if names and (eqn.primitive in INLINED or eqn.primitive is REMAT):
-        return _run_open(*body_of(eqn), inputs, result)
-    if names and eqn.primitive is SCAN:
-        return _run_scan(eqn, inputs, result)
-    result.lost |= dict.fromkeys(names, eqn.primitive.name)
-    return run_equation(jaxpr, eqn, inputs)
-
-
-def _run_scan(eqn: JaxprEqn, inputs: list[Any], result: Harvest) -> list[Any]:
-    """Run a loop of fixed length with the tagged values of its body as further outputs, stacked over the iterations."""
-    constants, carried = eqn.params["num_consts"], eqn.params["num_carry"]
-    inner = Harvest()
-
-    def body(carry: Sequence[Any], slices: Sequence[Any]) -> tuple[list[Any], Any]:
-        inner.found.clear()
-        outputs = _run(eqn.params["jaxpr"], [*inputs[:constants], *carry, *slices], inner)
-        return outputs[:carried], (outputs[carried:], {name: tagged.value for name, tagged in inner.found.items()})
-
-    start, slices = inputs[constants : constants + carried], inputs[constants + carried :]
-    options = {name: eqn.params[name] for name in ("length", "reverse", "unroll")}
-    carry, (stacked, values) = lax.scan(body, start, slices, **options)
-    for name, tagged in inner.found.items():
-        result.add(name, tagged._replace(value=values[name]))
-    result.lost |= inner.lost
-    return [*carry, *stacked]
-
-
-def _names_in(eqn: JaxprEqn) -> list[str]:
-    """Return the names tagged inside an equation, without those in a recomputation: their first computation has them too."""
-    if eqn.primitive is tag_p:
-        return [eqn.params["label"].name]
-    if eqn.primitive is REMAT and eqn.params.get("differentiated"):
+    A compiler that has to keep such a value fuses the operations around it in another way, which changes last bits of the
+    training. The copy sees its inputs through a barrier, so that nothing of it is taken for the original; of the copy only
+    what leads to these values is left.
+    """
+    setting = Setting(Part.INSIDE, result.placement, first=names_first(closed.jaxpr))
+    if not any(names_in(eqn, setting) for eqn in closed.jaxpr.eqns):
         return []
-    return [name for body in bodies_of(eqn) for inner in body.eqns for name in _names_in(inner)]
+    copy = Walk(setting, result.lost)
+    copy.run(closed.jaxpr, *([_apart(value) for value in values] for values in (closed.consts, inputs)))
+    return copy.found
+
+
+def _apart(value: Any) -> Any:
+    return lax.optimization_barrier(value) if is_number(value) else value

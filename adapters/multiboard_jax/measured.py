@@ -3,20 +3,45 @@
 from __future__ import annotations
 
 import functools
-import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import jax
+import numpy as np
 
 from multiboard import tags
-from multiboard_jax.harvest import Harvest, Tagged, harvest
+from multiboard_jax.activations import seen
+from multiboard_jax.buffers import bind_buffers, bind_module_buffers
+from multiboard_jax.collected import Tagged, is_scalar, rows, scalars
+from multiboard_jax.distributed import replicated
+from multiboard_jax.harvest import Harvest, harvest
+from multiboard_jax.norms import norms_of
+from multiboard_jax.options import GROUPS
 from multiboard_jax.paths import places
-from multiboard_jax.statistics import Measured, measure
-from multiboard_jax.tagging import BY_SHAPE, HISTOGRAM, SCALAR, Label, is_number
+from multiboard_jax.reachable import (
+    Arguments,
+    holds_optimizer,
+    is_bare_optimizer,
+    is_equinox_module,
+    module_states,
+    nnx_optimizers,
+    tapped_modules,
+    with_taps,
+)
+from multiboard_jax.statistics import Measured, pack
+from multiboard_jax.tagging import HISTOGRAM, Label, is_number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from multiboard_jax.activations import Seen
+    from multiboard_jax.distributed import Placement
+    from multiboard_jax.options import Options
+
+_Holders = list[tuple[str, Any]]
+"""Trees of parameters, each with a name for what is in front of the paths in it."""
 
 _NO_TAGS: Final = (
     "no tag found",
@@ -30,8 +55,8 @@ _NO_PARAMS: Final = (
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["statistics", "scalars"],
-    meta_fields=["names", "descriptions", "scalar_names", "notes"],
+    data_fields=["packed", "scalars"],
+    meta_fields=["names", "descriptions", "scalar_names", "notes", "if_any"],
 )
 @dataclass(frozen=True, slots=True)
 class Measurement:
@@ -40,34 +65,49 @@ class Measurement:
     The names are static: each compiled version of a step carries its own.
 
     Attributes:
-        statistics: one row per name.
-        scalars: device scalars, one per scalar name.
-        names: the tags of the rows: parameters, gradients, then others.
+        packed: one row of statistics per name, see `statistics.pack`.
+        scalars: on the device, one per scalar name, see `collected.scalars`.
+        names: the tags of the rows: parameters, gradients, updates, states, buffers, then others.
         descriptions: pairs of tag and markdown.
         scalar_names: the tags of the scalars.
         notes: pairs of cause and message: what could not be seen.
+        if_any: rows may be of values that did not come to be at this step.
     """
 
-    statistics: Measured
-    scalars: tuple[jax.Array, ...]
+    packed: jax.Array
+    scalars: tuple[Any, ...]
     names: tuple[str, ...]
     descriptions: tuple[tuple[str, str], ...]
     scalar_names: tuple[str, ...]
     notes: tuple[tuple[str, str], ...]
+    if_any: bool
 
 
-def measured_step(step: Callable[..., Any]) -> Callable[..., tuple[Any, Measurement]]:
+def measured_step(
+    step: Callable[..., Any], options: Options, placement: Placement | None
+) -> Callable[..., tuple[Any, Measurement]]:
     """Return a pure function with the arguments of a pure step that also measures; to be jitted by the caller."""
 
     @functools.wraps(step)
     def run(*args: Any, **kwargs: Any) -> tuple[Any, Measurement]:
-        result, found = harvest(step, *args, **kwargs)
-        return result, _measurement(found, (*args, *kwargs.values()))
+        seeing, kept = _Seeing(step, options), _Kept()
+
+        def pure(*args: Any, **kwargs: Any) -> list[Any]:
+            result = seeing.call(args, kwargs)
+            if tags.BUFFERS in options.groups:
+                bind_buffers(result, Arguments(step, args, kwargs))
+            return kept.opened(result)
+
+        outputs, found = harvest(pure, placement, *args, **kwargs)
+        holders = _holders(Arguments(step, args, kwargs), found)
+        return kept.closed(outputs), _measurement(found, holders, seeing, placement)
 
     return run
 
 
-def measured_nnx_step(step: Callable[..., Any]) -> Callable[..., tuple[Any, Measurement]]:
+def measured_nnx_step(
+    step: Callable[..., Any], options: Options, placement: Placement | None
+) -> Callable[..., tuple[Any, Measurement]]:
     """Return what `measured_step` does for a step that changes NNX modules; to be given to `nnx.jit` by the caller."""
     from flax import nnx
 
@@ -75,41 +115,103 @@ def measured_nnx_step(step: Callable[..., Any]) -> Callable[..., tuple[Any, Meas
 
     @functools.wraps(step)
     def run(*args: Any, **kwargs: Any) -> tuple[Any, Measurement]:
+        seeing = _Seeing(step, options)
+
         def pure(state: Any) -> Any:
             with nnx.merge_context(context, inner=True) as merging:
                 inner_args, inner_kwargs = merging.merge(graph, state)
-            result = step(*inner_args, **inner_kwargs)
+            arguments = Arguments(step, inner_args, inner_kwargs)
+            with tapped_modules(nnx_optimizers(arguments)):
+                result = seeing.call(inner_args, inner_kwargs)
+            if tags.BUFFERS in options.groups:
+                bind_module_buffers(arguments)
             with nnx.split_context(context) as splitting:
                 return splitting.split((inner_args, inner_kwargs, result))
 
-        before = [nnx.state(module, nnx.Param) for module in _modules((*args, *kwargs.values()))]
+        before = module_states(Arguments(step, args, kwargs), nnx.Param)
         with nnx.update_context(context):
             with nnx.split_context(context) as splitting:
                 graph, state = splitting.split((args, kwargs))
-            (new_graph, new_state), found = harvest(pure, state)
+            (new_graph, new_state), found = harvest(pure, placement, state)
             with nnx.merge_context(context, inner=False) as merging:
                 _, _, result = merging.merge(new_graph, new_state)
-        return result, _measurement(found, before)
+        return result, _measurement(found, before, seeing, placement)
 
     return run
 
 
-def _measurement(found: Harvest, holders: Iterable[Any]) -> Measurement:
-    notes = list(_notes(found))
-    if tags.PARAMS not in _groups(found):
+class _Seeing:
+    """One call of a step inside a trace, with what is to be seen in it.
+
+    Attributes:
+        options: what is measured.
+        layers: what was seen of the layers, None if none are to be.
+    """
+
+    def __init__(self, step: Callable[..., Any], options: Options) -> None:
+        self.options = options
+        self.layers: Seen | None = None
+        self._step = step
+
+    def call(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Return what the step returns, with the optimizers that it was given."""
+        found = Arguments(self._step, args, kwargs).found(holds_optimizer)
+        restore: Callable[[Any], Any] | None = None
+        if found:
+            (args, kwargs), restore = with_taps(args, kwargs, found)
+        with self._seen((args, kwargs)) as self.layers:
+            result = self._step(*args, **kwargs)
+            result = result if self.layers is None else self.layers.released(result)
+        return result if restore is None else restore(result)
+
+    def _seen(self, arguments: Any) -> AbstractContextManager[Seen | None]:
+        if self.options.activations is None:
+            return nullcontext()
+        return seen(self.options.activations, arguments)
+
+
+class _Kept:
+    """What a step returns beside arrays: a filtering `jit` hands it through, and a trace cannot."""
+
+    def opened(self, result: Any) -> list[Any]:
+        """Return the arrays of a result, and keep the rest."""
+        leaves, self._structure = jax.tree.flatten(result)
+        self._leaves = [None if _is_array(leaf) else leaf for leaf in leaves]
+        return [leaf for leaf in leaves if _is_array(leaf)]
+
+    def closed(self, arrays: Iterable[Any]) -> Any:
+        """Return the result with these arrays."""
+        remaining = iter(arrays)
+        leaves = [next(remaining) if leaf is None else leaf for leaf in self._leaves]
+        return jax.tree.unflatten(self._structure, leaves)
+
+
+def _is_array(leaf: object) -> bool:
+    return isinstance(leaf, (jax.Array, np.ndarray, np.generic))
+
+
+def _measurement(found: Harvest, holders: _Holders, seeing: _Seeing, placement: Placement | None) -> Measurement:
+    options = seeing.options
+    for name in [name for name in found.found if _group(name) in set(GROUPS) - set(options.groups)]:
+        del found.found[name]
+    notes = [*_notes(found, options), *(seeing.layers.notes(found.found) if seeing.layers else ())]
+    if tags.PARAMS in options.groups:
         _add_parameters(found, holders)
-    if tags.GRADS in _groups(found) and tags.PARAMS not in _groups(found):
-        notes.append(_NO_PARAMS)
-    scalars = {name: t.value.reshape(-1)[0] for name, t in found.found.items() if _is_scalar(t)}
-    first = {tags.PARAMS: 0, tags.GRADS: 1}
-    names = sorted((name for name in found.found if name not in scalars), key=lambda name: first.get(_group(name), 2))
+        if tags.GRADS in _groups(found) and tags.PARAMS not in _groups(found):
+            notes.append(_NO_PARAMS)
+    single = {name: tagged for name, tagged in found.found.items() if is_scalar(tagged)}
+    order = {group: i for i, group in enumerate(GROUPS)}
+    names = sorted((name for name in found.found if name not in single), key=lambda name: order.get(_group(name), len(order)))
+    many = {name: found.found[name] for name in names}
+    measured = (rows if options.histograms else norms_of)(many, placement)
     return Measurement(
-        statistics=measure([found.found[name].value for name in names]),
-        scalars=tuple(scalars.values()),
+        packed=replicated(pack(measured), placement),
+        scalars=replicated(scalars(single), placement),
         names=tuple(names),
         descriptions=tuple((name, found.found[name].label.description) for name in names),
-        scalar_names=tuple(scalars),
+        scalar_names=tuple(single),
         notes=tuple(notes),
+        if_any=any(isinstance(tagged.value, Measured) for tagged in many.values()),
     )
 
 
@@ -117,8 +219,13 @@ def _groups(found: Harvest) -> set[str]:
     return {_group(name) for name in found.found}
 
 
-def _notes(found: Harvest) -> Iterator[tuple[str, str]]:
-    if not found.found and not found.lost:
+def _group(name: str) -> str:
+    return name.partition("/")[0]
+
+
+def _notes(found: Harvest, options: Options) -> Iterator[tuple[str, str]]:
+    ours = {tags.BUFFERS} | ({tags.ACTIVATIONS} if options.activations is not None else set())
+    if not (_groups(found) - ours or found.lost) and {tags.GRADS, tags.UPDATES} & set(options.groups):
         yield _NO_TAGS
     for name, where in found.lost.items():
         yield (
@@ -127,31 +234,28 @@ def _notes(found: Harvest) -> Iterator[tuple[str, str]]:
         )
 
 
-def _is_scalar(tagged: Tagged) -> bool:
-    return tagged.label.kind == SCALAR or (tagged.label.kind == BY_SHAPE and tagged.value.ndim == 0)
+def _holders(arguments: Arguments, found: Harvest) -> _Holders:
+    """Return what holds parameters in the arguments: training states, and modules of equinox if no tap has shown them."""
+    states = [(name, node) for name, node in arguments.found(holds_optimizer) if not is_bare_optimizer(node)]
+    holders = [(name, node.params) for name, node in states if hasattr(node, "params")]
+    return holders or ([] if tags.PARAMS in _groups(found) else arguments.given(is_equinox_module))
 
 
-def _group(name: str) -> str:
-    return name.partition("/")[0]
-
-
-def _add_parameters(found: Harvest, holders: Iterable[Any]) -> None:
-    """Add the parameters of arguments that hold some: training states and the parameters of NNX modules."""
-    for holder in holders:
-        tree = _parameters(holder)
+def _add_parameters(found: Harvest, holders: _Holders) -> None:
+    """Add the parameters that are held and that no tap has shown, e.g. frozen ones."""
+    shown = {name: tagged.value for name, tagged in found.found.items() if _group(name) == tags.PARAMS}
+    identities = {id(value) for value in shown.values()}
+    for name, tree in holders:
+        prefix = f"{tags.PARAMS}/{name}/" if name else f"{tags.PARAMS}/"
         for leaf, place in zip(jax.tree.leaves(tree), places(tree), strict=True):
-            if is_number(leaf):
-                label = Label(f"{tags.PARAMS}/{place.layer}", HISTOGRAM, tags.description(place.native, ""))
-                found.add(label.name, Tagged(leaf, label))
+            tag = f"{prefix}{place.layer}"
+            again = tag in shown or id(leaf) in identities or (name and _is_shown(place.layer, leaf, shown))
+            if is_number(leaf) and not again:
+                description = tags.description(place.native, place.layer_class)
+                found.add(tag, Tagged(leaf, Label(tag, HISTOGRAM, description)))
 
 
-def _parameters(holder: Any) -> Any:
-    nnx = sys.modules.get("flax.nnx")
-    if nnx is not None and isinstance(holder, nnx.State):
-        return holder
-    return holder.params if hasattr(holder, "params") and hasattr(holder, "opt_state") else None
-
-
-def _modules(arguments: Iterable[Any]) -> list[Any]:
-    nnx = sys.modules["flax.nnx"]
-    return [argument for argument in arguments if isinstance(argument, nnx.Module)]
+def _is_shown(path: str, leaf: Any, shown: Mapping[str, Any]) -> bool:
+    """Tell whether a parameter is shown under the name of its optimizer, where there are several."""
+    shape = getattr(leaf, "shape", ())
+    return any(name.endswith(f"/{path}") and getattr(value, "shape", shape) == shape for name, value in shown.items())

@@ -1,12 +1,12 @@
-"""The counting pass of `multiboard.buckets` on a JAX device: traceable, no callback, no data-dependent shape.
+"""The counting pass of `multiboard.buckets` on JAX devices: traceable, no callback, no data-dependent shape.
 
-Keys come from the bits of a value, never from arithmetic on floats: a device may flush subnormal results to zero, and the
-scheme counts those as zero anyway. Sums are float32.
+One program measures all tensors of a capture. Its result leaves the device as one array, see `pack` and `Arrival`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+import functools
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,32 +15,28 @@ from jax import lax
 
 from multiboard.buckets import (
     BUCKETS,
-    CHUNK,
     END_FIELD,
     EXPONENTS,
     FIRST_FIELD,
-    FLOAT32_MAX,
-    KEY_SHIFT,
-    KEYS,
+    LARGEST,
     MANTISSAS,
     MOMENTS,
     NAN,
     NEG_INF,
     POS_INF,
+    SMALLEST,
     SPECIALS,
     ZERO,
 )
+from multiboard.values import MeasuredBatch
+from multiboard_jax.distributed import over_shards, replicated
+from multiboard_jax.kernels import add_moments, count_in_lanes, count_in_loops, count_in_products, no_moments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
-_Part: TypeAlias = tuple[jax.Array, jax.Array]
-"""Key counts int32 `[..., 4096]` and moments float32 `[..., 4]` of some values."""
-
-_ROW: Final = 256
-"""Small tensors are padded to rows of this length, so that one reduction serves all of them."""
-_LANES: Final = 32
-"""Key tables per tensor on accelerators: neighbouring values often share a key, and atomic adds to one address queue up."""
+    from multiboard_jax.distributed import Placement
 
 
 class Measured(NamedTuple):
@@ -58,11 +54,24 @@ class Measured(NamedTuple):
     moments: jax.Array
 
 
-def measure(tensors: Sequence[jax.Array]) -> Measured:
+def nothing(rows: int) -> Measured:
+    """Return the statistics of `rows` tensors without values."""
+    return Measured(jnp.zeros((rows, BUCKETS), jnp.int32), jnp.zeros((rows, SPECIALS), jnp.int32), no_moments(rows))
+
+
+def merge(ours: Measured, theirs: Measured) -> Measured:
+    """Add row by row: the statistics of the values of both, for the same number of rows."""
+    moments = add_moments(ours.moments, theirs.moments)
+    return Measured(ours.counts + theirs.counts, ours.specials + theirs.specials, moments)
+
+
+def measure(tensors: Sequence[jax.Array], placement: Placement | None = None) -> Measured:
     """Count all tensors of one capture in one program.
 
     Args:
         tensors: any shapes; bool, integer, float (also bfloat16 and float8) or complex (measured as magnitude).
+        placement: the devices of the program, None for a single one. With it no tensor is gathered, whatever way the compiler
+            has split it, and every device gets the whole result.
 
     Returns:
         One row per tensor, with exactly the counts and special counts of `multiboard.buckets.measure`.
@@ -74,97 +83,71 @@ def measure(tensors: Sequence[jax.Array]) -> Measured:
         if not jnp.issubdtype(tensor.dtype, jnp.number) and tensor.dtype != jnp.bool_:
             raise TypeError(f"an array of {tensor.dtype} and shape {list(tensor.shape)} holds no numbers to measure")
     if not tensors:
-        empty = jnp.zeros((0, BUCKETS), jnp.int32), jnp.zeros((0, SPECIALS), jnp.int32)
-        return Measured(*empty, jnp.zeros((0, MOMENTS), jnp.float32))
-    measured: Measured = _measure(list(tensors))
+        return nothing(0)
+    measured: Measured = _measure(list(tensors), placement)
     return measured
 
 
-@jax.jit
-def _measure(tensors: list[jax.Array]) -> Measured:
+@functools.partial(jax.jit, static_argnums=1)
+def _measure(tensors: list[jax.Array], placement: Placement | None) -> Measured:
+    if placement is None:
+        return _on_one_device(tensors)
+    counts, specials, moments = over_shards(_unless_again, tensors, placement)
+    ends = moments[..., SMALLEST].min(axis=0), moments[..., LARGEST].max(axis=0)
+    moments = jnp.column_stack([moments[..., :SMALLEST].sum(axis=0), *ends])
+    return replicated(Measured(counts.sum(axis=0), specials.sum(axis=0), moments), placement)
+
+
+def _unless_again(again: jax.Array, *tensors: jax.Array) -> Measured:
+    """Measure tensors, and nothing of those that are measured on another device."""
+    rows = zip(_on_one_device(tensors), nothing(len(tensors)), strict=True)
+    return Measured(*(jnp.where(again[:, None], none, some) for some, none in rows))
+
+
+def _on_one_device(tensors: Sequence[jax.Array]) -> Measured:
     flat = [jnp.ravel(tensor) for tensor in tensors]
-    small = [i for i, values in enumerate(flat) if values.size <= CHUNK]
-    large = [i for i, values in enumerate(flat) if values.size > CHUNK]
-    parts = [_together([flat[i] for i in small])] if small else []
-    for i in large:
-        table, moments = lax.platform_dependent(flat[i], cpu=_in_chunks, default=_at_once)
-        parts.append((table[None], moments[None]))
-    order = np.argsort(small + large)
-    counts, specials = _fold(jnp.concatenate([table for table, _ in parts])[order])
-    padding = np.array([-flat[i].size % _ROW if i in small else 0 for i in range(len(flat))], np.int32)
-    return Measured(counts, specials.at[:, NAN].add(-padding), jnp.concatenate([moments for _, moments in parts])[order])
+    table, moments = lax.platform_dependent(flat, cpu=count_in_loops, tpu=count_in_products, default=count_in_lanes)
+    return Measured(*_fold(table), moments)
 
 
-def _float32(values: jax.Array) -> jax.Array:
-    """Cast as `multiboard.buckets.to_float32` does."""
-    if values.dtype == jnp.bfloat16:
-        bits = lax.bitcast_convert_type(values, jnp.uint16).astype(jnp.uint32)
-        return lax.bitcast_convert_type(bits << 16, jnp.float32)
-    if jnp.issubdtype(values.dtype, jnp.complexfloating):
-        values = jnp.abs(values)
-    if values.dtype == jnp.float64:
-        values = jnp.where(jnp.isinf(values), values, jnp.clip(values, -FLOAT32_MAX, FLOAT32_MAX))
-    return values.astype(jnp.float32)
+def pack(measured: Measured) -> jax.Array:
+    """Return all in one array, of which the last four columns are the bits of the moments: int32 `[T, 1032]`.
+
+    Without buckets (counts `[T, 0]`) it is `[T, 8]`.
+    """
+    return jnp.concatenate([measured.counts, measured.specials, lax.bitcast_convert_type(measured.moments, jnp.int32)], axis=1)
 
 
-def _keys(values: jax.Array) -> jax.Array:
-    """Return the key of float32 values, int32 in 0 to 4095: sign, exponent and the top three mantissa bits."""
-    return (lax.bitcast_convert_type(values, jnp.uint32) >> KEY_SHIFT).astype(jnp.int32)
+class Arrival:
+    """Brings packed statistics to the host, behind what computes them and beside what comes next; a `Pending`.
+
+    They are outputs that no later step can be given, so that donation does not reach them.
+
+    Args:
+        packed: what `pack` returned, from a compiled program; on several devices, the whole of it on each.
+    """
+
+    def __init__(self, packed: jax.Array) -> None:
+        self._packed: Any = packed
+        with _transfers_allowed():
+            packed.copy_to_host_async()
+
+    def is_ready(self) -> bool:
+        """Tell whether `fetch` would not wait for the program."""
+        return bool(self._packed.is_ready())
+
+    def fetch(self) -> MeasuredBatch:
+        """Wait for the statistics and return them, on the host."""
+        with _transfers_allowed():
+            packed = np.asarray(self._packed)
+        specials, moments = packed[:, -MOMENTS - SPECIALS : -MOMENTS], packed[:, -MOMENTS:].view(np.float32)
+        return MeasuredBatch(packed[:, : -MOMENTS - SPECIALS], specials, moments)
 
 
-def _reduce(values: jax.Array, axis: int | None) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """Return sum, sum of squares, smallest and largest of the finite values along one axis, or of all."""
-    finite = jnp.isfinite(values)
-    kept = jnp.where(finite, values, 0)
-    smallest = jnp.min(values, axis, initial=jnp.inf, where=finite)
-    largest = jnp.max(values, axis, initial=-jnp.inf, where=finite)
-    return jnp.sum(kept, axis), jnp.sum(kept * kept, axis), smallest, largest
-
-
-def _together(tensors: list[jax.Array]) -> _Part:
-    """Count many small tensors at once: every operation per tensor would cost time to compile."""
-    pieces: list[jax.Array | np.ndarray[Any, Any]] = []
-    owners: list[int] = []
-    for i, values in enumerate(tensors):
-        padding = -values.size % _ROW
-        pieces += [_float32(values), np.full(padding, np.nan, np.float32)]
-        owners += [i] * ((values.size + padding) // _ROW)
-    rows, owner, count = jnp.concatenate(pieces).reshape(-1, _ROW), np.array(owners, np.int32), len(tensors)
-    table = jnp.zeros((count, KEYS), jnp.int32).at[owner[:, None], _keys(rows)].add(1, mode="promise_in_bounds")
-    total, squares, smallest, largest = _reduce(rows, 1)
-    sums = jnp.zeros((count, 2), jnp.float32).at[owner].add(jnp.stack([total, squares], axis=1))
-    ends = jnp.full((count, 2), jnp.inf, jnp.float32).at[owner].min(jnp.stack([smallest, -largest], axis=1))
-    return table, jnp.concatenate([sums, ends * np.array([1, -1], np.float32)], axis=1)
-
-
-def _in_chunks(values: jax.Array) -> _Part:
-    """Count a large tensor on a processor: the keys of a chunk stay in its cache."""
-
-    def add(part: _Part, chunk: jax.Array) -> tuple[_Part, None]:
-        wide = _float32(chunk)
-        table = part[0].at[_keys(wide)].add(1, mode="promise_in_bounds")
-        columns = wide.reshape(-1, _ROW) if wide.size % _ROW == 0 else wide[:, None]
-        total, squares, smallest, largest = _reduce(columns, 0)
-        news = total.sum(), squares.sum(), smallest.min(), largest.max()
-        return (table, _join(part[1], jnp.stack(news))), None
-
-    whole = values.size - values.size % CHUNK
-    start = jnp.zeros(KEYS, jnp.int32), jnp.array([0, 0, jnp.inf, -jnp.inf], jnp.float32)
-    part, _ = lax.scan(add, start, values[:whole].reshape(-1, CHUNK))
-    return add(part, values[whole:])[0]
-
-
-def _join(ours: jax.Array, theirs: jax.Array) -> jax.Array:
-    smallest = jnp.minimum(ours[2], theirs[2])
-    return jnp.stack([ours[0] + theirs[0], ours[1] + theirs[1], smallest, jnp.maximum(ours[3], theirs[3])])
-
-
-def _at_once(values: jax.Array) -> _Part:
-    """Count a large tensor on an accelerator, where a loop over chunks would be one launch after the other."""
-    wide = _float32(values)
-    lane = jnp.arange(wide.size, dtype=jnp.int32) % _LANES
-    table = jnp.zeros((_LANES, KEYS), jnp.int32).at[lane, _keys(wide)].add(1, mode="promise_in_bounds")
-    return table.sum(axis=0, dtype=jnp.int32), jnp.stack(_reduce(wide, None))
+def _transfers_allowed() -> AbstractContextManager[None]:
+    """Let statistics come to the host whatever `jax_transfer_guard` says: it is for transfers that nobody has asked for."""
+    allowed: AbstractContextManager[None] = jax.transfer_guard_device_to_host("allow")
+    return allowed
 
 
 def _bin_of_each_key() -> np.ndarray[Any, np.dtype[np.int32]]:

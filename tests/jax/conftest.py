@@ -209,6 +209,12 @@ def warned():
 
 
 @pytest.fixture
+def with_64_bits():
+    """A function that makes a context in which arrays of 64 bits exist, or do not."""
+    return jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
+
+
+@pytest.fixture
 def as_array():
     """A function that makes a JAX array of a bucket case."""
     return lambda case: jnp.asarray(case.array.view(jnp.bfloat16) if case.dtype == "bfloat16" else case.array)

@@ -5,15 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from multiboard.buckets import fold_keys
-from multiboard_jax import statistics
-from multiboard_jax.statistics import Measured, measure
+from multiboard_jax.statistics import Measured, measure, merge, nothing, pack
 
 
 @pytest.fixture
-def precision(bucket_case):
+def precision(bucket_case, with_64_bits):
     """Arrays of 64 bits exist only under `jax_enable_x64`."""
-    with jax.enable_x64(bucket_case.dtype == "float64"):
+    with with_64_bits(bucket_case.dtype == "float64"):
         yield
 
 
@@ -22,17 +20,6 @@ def test_counts_specials_and_extremes_are_exactly_those_of_the_core(bucket_case,
     array = as_array(bucket_case)
     assert array.dtype.name == bucket_case.dtype
     assert_measured(measure([array]), 0, bucket_case.expected, bucket_case.widened)
-
-
-def test_the_way_of_accelerators_counts_the_same(bucket_dtype, cast_case, as_array):
-    values = np.random.default_rng(2).normal(size=3000) * 10.0 ** np.random.default_rng(3).integers(-42, 30, 3000)
-    case = cast_case(np.concatenate([values, [0.0, -0.0, np.nan, np.inf, -np.inf, 2.0**-126]]), bucket_dtype)
-    with jax.enable_x64(bucket_dtype == "float64"):
-        table, moments = statistics._at_once(as_array(case))
-    counts, specials = fold_keys(np.asarray(table, np.int64))
-    np.testing.assert_array_equal(counts, case.expected.counts)
-    np.testing.assert_array_equal(specials, case.expected.specials)
-    np.testing.assert_allclose(np.asarray(moments)[2:], case.expected.moments[2:], rtol=0, atol=2.0**-126)
 
 
 def test_complex_values_are_measured_by_magnitude():
@@ -59,3 +46,23 @@ def test_no_tensor_at_all_gives_no_rows():
 def test_keys_of_a_random_generator_are_refused_by_name():
     with pytest.raises(TypeError, match=r"key<fry>.*no numbers"):
         measure([jax.random.key(0)])
+
+
+def test_merged_rows_are_those_of_all_values_together():
+    first, second = jnp.array([1.0, -2.0, jnp.nan]), jnp.array([0.0, 8.0, jnp.inf])
+    merged, together = merge(measure([first]), measure([second])), measure([jnp.concatenate([first, second])])
+    for ours, theirs in zip(merged, together, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_merged_with_nothing_rows_stay_as_they_are():
+    rows = measure([jnp.array([1.0, -2.0]), jnp.array([jnp.nan])])
+    for ours, theirs in zip(merge(rows, nothing(2)), rows, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_compiled_program_calls_nothing_on_the_host():
+    tensors = [jnp.ones(100), jnp.ones(300_000)]
+    compiled = jax.jit(lambda tensors: pack(measure(tensors))).lower(tensors).compile().as_text()
+    assert "s32[2,1032]" in compiled
+    assert not [word for word in ("callback", "outfeed", "infeed", "send(", "recv(") if word in compiled]

@@ -1,6 +1,5 @@
 """Whatever the values are, the counts are those of the core."""
 
-import jax
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,9 +14,9 @@ FIXTURES = settings(max_examples=40, deadline=None, suppress_health_check=[Healt
 
 @given(values=VALUES)
 @FIXTURES
-def test_any_values_are_counted_as_the_core_counts_them(values, bucket_dtype, cast_case, as_array):
+def test_any_values_are_counted_as_the_core_counts_them(values, bucket_dtype, cast_case, as_array, with_64_bits):
     case = cast_case(values, bucket_dtype)
-    with jax.enable_x64(bucket_dtype == "float64"):
+    with with_64_bits(bucket_dtype == "float64"):
         measured = measure([as_array(case)])
     np.testing.assert_array_equal(np.asarray(measured.counts)[0], case.expected.counts)
     np.testing.assert_array_equal(np.asarray(measured.specials)[0], case.expected.specials)

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import optax
 import pytest
 
 import multiboard.jax as mbj
@@ -25,6 +26,7 @@ def test_a_step_that_cannot_be_measured_trains_without(run, causes, written, war
     assert "runs without: RuntimeError: cannot be traced now" in str(warned[0].message)
     assert len(warned) == 2
     assert written().scalars["train/loss"].step.tolist() == [0, 1, 2, 3, 4]
+    assert written().scalars["multiboard/errors"].value.tolist() == [1, 2, 3]
     assert list(written().histograms) == []
 
 
@@ -74,3 +76,24 @@ def test_an_error_after_the_state_was_donated_is_the_error_that_the_caller_sees(
         step(x)
     assert x.is_deleted()
     assert step.step == 0
+
+
+def test_what_goes_wrong_in_captures_is_counted_in_the_run(run, written, warned):
+    step = mbj.wrap_train_step(lambda x: mbj.tag("x/y", x).sum(), run, every=2)
+    step(X)
+    with run:
+        run.scalar("train/learning_rate", 1.0, 0)
+        step._rate = lambda _: 1 / 0
+        for _ in range(4):
+            step(X)
+    assert written().scalars["multiboard/errors"].value.tolist() == [1, 2]
+    assert str(warned[0].message).startswith("the learning rate of step 2 was left out: ZeroDivisionError")
+
+
+def test_a_wrong_layer_pattern_is_said_once_and_ends_nothing(run, causes, warned, linen_training, train):
+    training = linen_training(optax.sgd(0.1))
+    with run:
+        train(training, mbj.wrap_train_step(training.step, run, every=2, activations=["nowhere.*"]), 4)
+    assert len([cause for cause, _ in causes if cause != "summary"]) == 2
+    assert len({str(w.message) for w in warned}) == 2
+    assert "nowhere" in str(warned[0].message)

@@ -17,7 +17,7 @@ def test_a_jitted_step_is_used_as_it_is_and_measured_at_captured_steps(style, tr
         logged_losses, logged_params = train(training, step, 5)
     assert logged_losses == losses
     jax.tree.map(np.testing.assert_array_equal, logged_params, params)
-    assert list(written().histograms) == [f"{group}/{layer}" for group in ("params", "grads") for layer in layers]
+    assert list(written().histograms) == [f"{group}/{layer}" for group in ("params", "grads", "updates") for layer in layers]
     assert written().histograms["grads/norm/scale"].step.tolist() == [0, 3]
 
 

@@ -54,6 +54,7 @@ def test_a_schedule_that_fails_is_reported_and_costs_nothing_else(run, causes, w
         raise ZeroDivisionError(f"no rate at {step}")
 
     descend(mbj.tap(optax.sgd(0.1)), run, 4, learning_rate=schedule)
-    assert {cause for cause, _ in causes} == {"log ZeroDivisionError", "summary"}
+    assert {cause for cause, _ in causes} == {"capture ZeroDivisionError", "summary"}
     assert "no rate at 0" in str(warned[0].message)
     assert written().histograms["params/slow"].step.tolist() == [0, 3]
+    assert written().scalars["multiboard/errors"].value.tolist() == [1, 2]

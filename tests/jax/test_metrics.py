@@ -1,11 +1,18 @@
 """What a step returns is logged at every step, and never waited for."""
 
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
 import pytest
 
 import multiboard as mb
 import multiboard.jax as mbj
+
+
+class Metrics(NamedTuple):
+    loss: Any
+    val: Any
 
 
 @pytest.mark.parametrize(
@@ -16,8 +23,13 @@ import multiboard.jax as mbj
         (lambda x: (x, {"a": x.max()}), {"train/a": 1.0}),
         (lambda x: (x, x, x.min()), {"train/loss": 1.0}),
         (lambda x: (x, {}), {}),
+        (
+            lambda x: {"loss": x.sum(), "val": {"loss": x[0], "by": {"head": x[1]}}},
+            {"train/loss": 3.0, "val/loss": 1.0, "val/by/head": 1.0},
+        ),
+        (lambda x: (x, Metrics(x.sum(), {"top": x[0]})), {"train/loss": 3.0, "val/top": 1.0}),
     ],
-    ids=["loss", "dict", "tuple with dict", "tuple with loss", "no metrics"],
+    ids=["loss", "dict", "tuple with dict", "tuple with loss", "no metrics", "nested", "named tuple"],
 )
 def test_scalars_dicts_and_tuples_that_end_with_one_are_logged(result, expected, run, written):
     step = mbj.wrap_train_step(lambda x: result(mbj.tag("x", x)), run, every=2)
@@ -36,9 +48,11 @@ def test_scalars_dicts_and_tuples_that_end_with_one_are_logged(result, expected,
         (lambda x: {"loss": x.sum(), "logits": x}, r"logits of shape \[3\]"),
         (lambda x: (x.sum(), [x.sum()]), "'train_step -> loss' got"),
         (lambda _: None, "'train_step -> loss' got None"),
-        (lambda x: {"nested": {"loss": x.sum()}}, "'train_step -> nested' got"),
+        (lambda x: {"nested": {"logits": x}}, r"'train_step -> nested/logits' got 'nested/logits of shape \[3\]'"),
+        (lambda x: {0: x.sum()}, "'train_step -> 0' got 0 .int.; name metrics with strings"),
+        (lambda x: {"loss": x.sum(), "state": (x, x)}, "'train_step -> state' got"),
     ],
-    ids=["array", "array in dict", "list", "nothing", "nested"],
+    ids=["array", "array in dict", "list", "nothing", "nested", "number as name", "tuple in dict"],
 )
 def test_another_result_is_an_error_at_the_first_call_that_names_it(result, named, run):
     step = mbj.wrap_train_step(result, run)
@@ -73,3 +87,27 @@ def test_a_traced_value_given_to_the_run_inside_a_step_says_what_to_do(run):
     step = mbj.wrap_train_step(train_step, run)
     with run, pytest.raises(mb.ValueKindError, match="traced value exists only inside jit; return it from the step"):
         step(jnp.ones(3))
+
+
+def test_metrics_may_change_during_the_training_and_never_end_it(run, written, causes):
+    results = [{"loss": 1.0}, {"loss": 2.0, "more": {"a": 3.0}}, {"loss": jnp.ones(3)}, [1.0], None, {3: 1.0}, {"loss": 4.0}]
+
+    @jax.jit
+    def train_step(x):
+        return mbj.tag("x", x).sum()
+
+    def changing(x):
+        train_step(x)
+        return results.pop(0)
+
+    step = mbj.wrap_train_step(changing, run)
+    step._plain = changing
+    step.step = 1
+    with pytest.warns(mb.MultiboardWarning), run:
+        for _ in range(7):
+            step(jnp.ones(2))
+    scalars = written().scalars
+    assert (scalars["train/loss"].step.tolist(), scalars["train/loss"].value.tolist()) == ([1, 2, 7], [1, 2, 4])
+    assert scalars["more/a"].step.tolist() == [2]
+    assert step.step == 8
+    assert causes

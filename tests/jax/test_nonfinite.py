@@ -9,7 +9,7 @@ import multiboard.jax as mbj
 
 def test_nan_gradients_are_counted_and_stop_nothing(plain, run, written, causes, warned):
     training = plain(mbj.tap(optax.sgd(0.1)))
-    step = mbj.wrap_train_step(training.step, run, every=1)
+    step = mbj.wrap_train_step(training.step, run, every=1, log=("params", "grads"))
     args = training.start()
     x, y = np.ones((6, 5), np.float32), np.zeros(6, np.int32)
     with run:

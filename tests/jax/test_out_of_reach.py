@@ -4,8 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import Mesh
-from jax.sharding import PartitionSpec as P
 
 import multiboard.jax as mbj
 
@@ -16,11 +14,13 @@ def tagged(x):
     return mbj.tag("t", x) * 2
 
 
+def iterations(x):
+    return jax.lax.while_loop(lambda v: mbj.tag("t", v)[0] < 3, lambda v: mbj.tag("body", v) * 2, x)
+
+
 BODIES = {
-    "cond": lambda x: jax.lax.cond(x[0] > 0, tagged, lambda v: v, x),
-    "while": lambda x: jax.lax.while_loop(lambda v: v[0] < 3, tagged, x),
-    "shard_map": jax.shard_map(tagged, mesh=Mesh(jax.devices()[:1], "d"), in_specs=P("d"), out_specs=P("d")),
-    "cond in scan": lambda x: jax.lax.scan(lambda c, r: (jax.lax.cond(r > 0, tagged, lambda v: v, c), None), 0.0, x)[0],
+    "while condition": iterations,
+    "custom_linear_solve": lambda x: jax.lax.custom_linear_solve(tagged, x, lambda apply, b: b / apply(jnp.ones(3))),
 }
 
 
@@ -30,7 +30,12 @@ def test_it_is_said_once_and_the_result_is_right(name, run, causes, warned):
     with run:
         for _ in range(2):
             np.testing.assert_array_equal(step(X), jax.jit(BODIES[name])(X))
-    where = name.split()[0]
-    assert f"tag 'activations/t' is inside '{where}'" in str(warned[0].message)
-    assert [cause for cause, _ in causes] == [f"tag activations/t in {where}"] * 2 + ["summary"]
+    assert f"tag 'activations/t' is inside '{name}'" in str(warned[0].message)
+    assert [cause for cause, _ in causes] == [f"tag activations/t in {name}"] * 2 + ["summary"]
     assert len(warned) == 2
+
+
+def test_what_is_beside_it_in_the_same_loop_is_collected(run, written):
+    with run, pytest.warns(UserWarning, match="while condition"):
+        mbj.wrap_train_step(iterations, run, metrics=False)(X)
+    assert written().histograms["activations/body"].value[0].tolist() == [[1, 1.125, 1], [2, 2.25, 2], [4, 4.5, 2], [8, 9, 1]]

@@ -2,6 +2,7 @@
 
 import jax
 import optax
+from flax import nnx
 
 import multiboard.jax as mbj
 
@@ -41,3 +42,15 @@ def test_inner_jit_functions_show_their_tags_although_the_plain_variant_was_trac
     with run:
         step(jax.numpy.ones(3))
     assert written().histograms["activations/inner"].value[0].tolist() == [[2.0, 2.25, 3.0]]
+
+
+def test_the_plain_variant_of_modules_is_the_same_program_with_the_names_of_layers_in_its_metadata(nnx_training, batch_at, run):
+    training = nnx_training(optax.sgd(0.1, 0.9))
+    args = (*training.start(), *batch_at(0))
+    step = mbj.wrap_train_step(training.step, run, every=2)
+    with run:
+        step(*args)
+    program, expected = step.lower(*args), nnx.jit(training.step).lower(*args)
+    assert program.as_text() == expected.as_text()
+    assert "(dense1)" in program.as_text(debug_info=True)
+    assert "(dense1)" not in expected.as_text(debug_info=True)

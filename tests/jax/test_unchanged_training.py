@@ -23,5 +23,5 @@ def test_each_variant_is_compiled_once(plain, train, run, causes):
     step = mbj.wrap_train_step(training.step, run, every=2)
     with run:
         train(training, step, 6)
-    assert (step._plain._cache_size(), step._measured._cache_size()) == (1, 1)
+    assert (step._plain._cache_size(), step._measured[None]._cache_size()) == (1, 1)
     assert causes == []

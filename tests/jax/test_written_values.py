@@ -9,33 +9,34 @@ from multiboard.buckets import measure
 
 
 def with_gradients(training, tx):
-    """Return a plain step that gives its gradients out, so that the test has the framework's own values."""
+    """Return a plain step that gives its gradients and updates out, so that the test has the framework's own values."""
 
-    def step(params, opt_state, grads, x, y):
-        del grads
+    def step(params, opt_state, grads, updates, x, y):
+        del grads, updates
         _, _, metrics = training.step(params, opt_state, x, y)
         grads = jax.grad(lambda p: training.step(p, opt_state, x, y)[2]["loss"])(params)
         updates, opt_state = tx.update(grads, opt_state, params)
-        return optax.apply_updates(params, updates), opt_state, grads, metrics
+        return optax.apply_updates(params, updates), opt_state, grads, updates, metrics
 
     return step
 
 
-def test_histograms_and_norms_are_those_of_the_gradients_and_of_the_parameters_before_the_update(
+def test_histograms_norms_and_ratios_are_those_of_gradients_updates_and_the_parameters_before_the_update(
     plain, batch_at, run, written, layers
 ):
     tx = mbj.tap(optax.chain(optax.clip_by_global_norm(1e-3), optax.sgd(0.5)))
     training = plain(optax.sgd(0.5))
     step = mbj.wrap_train_step(with_gradients(training, tx), run, every=2)
     params = training.start()[0]
-    args, seen = (params, tx.init(params), params), {}
+    args, seen = (params, tx.init(params), params, params), {}
     with run:
         for i in range(5):
             before = jax.tree.map(np.array, args[0])
-            args = step(*args, *batch_at(i))[:3]
-            seen[i] = {"params": before, "grads": jax.tree.map(np.array, args[2])}
+            args = step(*args, *batch_at(i))[:4]
+            grads, updates = (jax.tree.map(np.array, tree) for tree in args[2:])
+            seen[i] = {"params": before, "grads": grads, "updates": updates}
     data = written()
-    assert list(data.histograms) == [f"{group}/{layer}" for group in ("params", "grads") for layer in layers]
+    assert list(data.histograms) == [f"{group}/{layer}" for group in ("params", "grads", "updates") for layer in layers]
     for tag, column in data.histograms.items():
         group, layer, role = tag.split("/")
         assert column.step.tolist() == [0, 2, 4]
@@ -44,6 +45,8 @@ def test_histograms_and_norms_are_those_of_the_gradients_and_of_the_parameters_b
             np.testing.assert_array_equal(rows, measure(array).rows())
         norms = [np.linalg.norm(seen[n][group][layer][role]) for n in column.step]
         np.testing.assert_allclose(data.scalars[f"norm/{tag}"].value, norms, rtol=1e-5)
+    norms = [data.scalars[f"norm/{group}/dense1/kernel"].value for group in ("updates", "params")]
+    np.testing.assert_allclose(data.scalars["update_ratio/dense1/kernel"].value, norms[0] / norms[1], rtol=1e-6)
 
 
 def test_every_style_writes_the_same_tags_at_the_same_steps(style, train, run, written, layers):
@@ -51,12 +54,13 @@ def test_every_style_writes_the_same_tags_at_the_same_steps(style, train, run, w
     with run:
         losses, _ = train(training, mbj.wrap_train_step(training.step, run, every=3), 5)
     data = written()
-    assert list(data.histograms) == [f"{group}/{layer}" for group in ("params", "grads") for layer in layers]
+    assert list(data.histograms) == [f"{group}/{layer}" for group in ("params", "grads", "updates") for layer in layers]
     assert all(column.step.tolist() == [0, 3] for column in data.histograms.values())
     assert data.scalars["train/loss"].step.tolist() == [0, 1, 2, 3, 4]
     assert data.scalars["train/loss"].value.tolist() == losses
     assert data.histograms["params/dense1/kernel"].description == "`dense1/kernel`"
-    assert data.histograms["grads/dense1/kernel"].description == "`dense1/kernel`, before the optimizer chain"
+    assert data.histograms["grads/dense1/kernel"].description == "`dense1/kernel`, as it comes into the tapped optimizer"
+    assert data.histograms["updates/dense1/kernel"].description == "`dense1/kernel`, as the tapped optimizer returns it"
 
 
 def test_a_resumed_training_goes_on_counting(run, written):

@@ -1,0 +1,158 @@
+"""What layers return, tagged while the measured variant of a step is traced, without editing the model.
+
+Linen modules are seen through method interception, NNX and equinox modules through `layers`. The plain variant is traced
+outside of this, so that it stays as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import jax
+
+from multiboard import tags
+from multiboard_jax._compat import apart
+from multiboard_jax.layer_paths import join, unmark
+from multiboard_jax.layers import Frame, Watcher, watching
+from multiboard_jax.selection import Selection
+from multiboard_jax.tagging import HISTOGRAM, Label, bind, is_number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
+
+    from multiboard_jax.selection import Chosen
+
+STAGE: Final = "output"
+
+
+def check(patterns: Chosen | Selection) -> Selection:
+    """Return the selection of layers that a user has asked for; to be made once per wrapped step.
+
+    Raises:
+        ArgumentError: it is neither patterns nor a function.
+    """
+    return patterns if isinstance(patterns, Selection) else Selection("activations", patterns)
+
+
+class Seen:
+    """What was seen of the layers in one trace.
+
+    Args:
+        selection: the layers that are chosen.
+    """
+
+    def __init__(self, selection: Selection) -> None:
+        self.watcher = Watcher(self._tag, selection)
+        self.selection = selection
+        self._called: dict[str, None] = {}
+        self._meant: dict[str, None] = {}
+        self._failed: dict[str, str] = {}
+
+    def released(self, result: Any) -> Any:
+        """Return the result of the step; modules in it that were made during the trace no longer hold their paths."""
+        unmark(result)
+        return result
+
+    def notes(self, found: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """Yield a cause and a message for each pattern that means nothing, and for what could not be seen.
+
+        Args:
+            found: all tags that were collected: a part of a step that was traced before is not called again.
+        """
+        prefix = f"{tags.ACTIVATIONS}/"
+        paths = [name.removeprefix(prefix).partition("#")[0] for name in found if name.startswith(prefix)]
+        yield from self.selection.missing((*self._meant, *paths), self._called or paths)
+        for failure, path in self._failed.items():
+            yield f"{prefix}{path}", f"the output of layer {path!r} was left out, and of others for the same reason: {failure}"
+        for name in self.watcher.nameless:
+            message = f"a layer of class {name} was called that is not found in the model under any name, and was left out."
+            yield f"{prefix}{name}", message
+
+    def _tag(self, path: str, layer: Any, output: Any) -> Any:
+        self._called[path] = None
+        try:
+            if not self.selection.has(path, layer):
+                return output
+            self._meant[path] = None
+            label = Label(f"{tags.ACTIVATIONS}/{path}", HISTOGRAM, tags.description(path, type(layer).__name__, STAGE))
+            return _with_first_array(output, label)
+        except Exception as error:  # noqa: BLE001  # of the user's function, or of an output of an unknown kind
+            self._failed.setdefault(f"{type(error).__name__}: {error}", path)
+            return output
+
+
+@contextlib.contextmanager
+def seen(patterns: Chosen | Selection, arguments: Any) -> Iterator[Seen]:
+    """Tag the outputs of layers as 'activations/<layer>' while a step is called inside; to be used in a trace that collects tags.
+
+    Layers are those whose `__call__` is called; the model itself has no path and is not one. A layer that is called twice gets
+    '#1' the second time. Of an output with several parts the first array counts, of a dict in the order of its keys.
+
+    Args:
+        patterns: the chosen layers, as for the `activations` of `wrap_train_step`.
+        arguments: of the step, as they are seen inside the trace.
+
+    Yields:
+        What is to be given the result of the step, and asked for notes.
+    """
+    layers = Seen(check(patterns))
+    with watching(layers.watcher, arguments), _intercepted(layers), apart(layers.selection):
+        yield layers
+
+
+@contextlib.contextmanager
+def named_layers(arguments: Any) -> Iterator[Callable[[Any], Any]]:
+    """Put every NNX and equinox layer into a `jax.named_scope` of its path while a step is called inside; linen does it itself.
+
+    Only the metadata of operations changes. To be used inside the trace of a plain variant.
+
+    Args:
+        arguments: of the step, as they are seen inside the trace.
+
+    Yields:
+        A function to be given the result of the step, which it returns.
+    """
+
+    def released(result: Any) -> Any:
+        unmark(result)
+        return result
+
+    with watching(Watcher(lambda _, __, output: output, None), arguments):
+        yield released
+
+
+def _intercepted(layers: Seen) -> AbstractContextManager[Any]:
+    linen = sys.modules.get("flax.linen")
+    if linen is None:
+        return contextlib.nullcontext()
+    watcher = layers.watcher
+
+    def intercept(function: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
+        module = context.module
+        if context.method_name != "__call__" or module.scope is None or module.is_initializing():
+            return function(*args, **kwargs)
+        base = watcher.frames[-1].base if watcher.frames else ""
+        path = join(base, tags.layer_path("/".join(module.path)))
+        return watcher.within(Frame(module, path, base, linen=True), lambda: function(*args, **kwargs))
+
+    context: AbstractContextManager[Any] = linen.intercept_methods(intercept)
+    return context
+
+
+def _with_first_array(output: Any, label: Label) -> Any:
+    """Return an output with its first traced array tagged. What is known without computing is no activation."""
+    leaves, structure = jax.tree.flatten(output, is_leaf=_is_module_or_variable)
+    for i, leaf in enumerate(leaves):
+        if isinstance(leaf, jax.core.Tracer) and is_number(leaf):
+            leaves[i] = bind(leaf, label)
+            return jax.tree.unflatten(structure, leaves)
+    return output
+
+
+def _is_module_or_variable(node: Any) -> bool:
+    """Return whether a node is an object that must stay the same one."""
+    nnx = sys.modules.get("flax.nnx")
+    return nnx is not None and isinstance(node, (nnx.Module, nnx.Variable))
