@@ -3,6 +3,7 @@
 A logger has `scalar(tag, value, step)`, `step(metrics, step)`, `image(tag, pixels, step)`, `flush()` and `close()`. Where a
 peer's own method takes these arguments it is used as it is, so that no call in between is measured. Distributions of a model in
 PyTorch: `histogram(tag, values, step)` where the peer wants one call per tensor, or its `run`, with which a model is watched.
+In JAX: `histograms(group, tree, step)`, or its `run`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import sys
 import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,6 +58,11 @@ class SummaryWriter:
         scalar = self.scalar
         for tag, value in metrics.items():
             scalar(tag, value, step)
+
+    def histograms(self, group: str, tree: Any, step: int) -> None:
+        """Log a tree of JAX arrays, one call per array."""
+        for tag, values in arrays_in(group, tree, np.asarray).items():
+            self.histogram(tag, values, step)
 
     def image(self, tag: str, pixels: Any, step: int) -> None:
         """Log one picture."""
@@ -105,6 +113,10 @@ class Clu:
         """Log one picture."""
         self._writer.write_images(step, {tag: pixels})
 
+    def histograms(self, group: str, tree: Any, step: int) -> None:
+        """Log a tree of JAX arrays with one call."""
+        self._writer.write_histograms(step, arrays_in(group, tree))
+
 
 class WeightsAndBiases:
     """`wandb`, offline, without what it records besides: system metrics, console, code, git."""
@@ -127,6 +139,11 @@ class WeightsAndBiases:
     def image(self, tag: str, pixels: Any, step: int) -> None:
         """Log one picture."""
         self._run.log({tag: self._wandb.Image(pixels)}, step=step)
+
+    def histograms(self, group: str, tree: Any, step: int) -> None:
+        """Log a tree of JAX arrays with one call."""
+        histogram = self._wandb.Histogram
+        self._run.log({tag: histogram(leaf) for tag, leaf in arrays_in(group, tree, np.asarray).items()}, step=step)
 
     def flush(self) -> None:
         """Give the process that writes half a second: there is no flush."""
@@ -212,6 +229,14 @@ class Nothing:
 
     def close(self) -> None:
         """Do nothing."""
+
+
+def arrays_in(group: str, tree: Any, convert: Callable[[Any], Any] = lambda leaf: leaf) -> dict[str, Any]:
+    """Return the leaves of a JAX tree by tag: the group and the path."""
+    import jax
+
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {f"{group}/{jax.tree_util.keystr(path, simple=True, separator='/')}": convert(leaf) for path, leaf in leaves}
 
 
 def _without_tensorflow(log_dir: str) -> SummaryWriter:

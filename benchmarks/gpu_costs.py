@@ -1,4 +1,4 @@
-"""Time, traffic and memory of captures on an accelerator."""
+"""Time, traffic and memory of captures in PyTorch on an accelerator."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from clocks import bytes_in
-from gpu_loops import EVERYTHING, USUAL, Row, Setting, Training, guarded, wait, watching
+from gpu_loops import EVERYTHING, USUAL, Setting, Training, wait, watching
+from gpu_rows import BYTES_PER_TENSOR, Row, guarded
 
 import multiboard as mb
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-BYTES_PER_TENSOR = 4 * (1024 + 4 + 4)
-"""Counts, special counts and moments, 4 bytes each: what must leave the device."""
 
 
 def check_time(setting: Setting) -> Iterator[Row]:
@@ -75,7 +73,7 @@ def _times(setting: Setting, training: Training, plain: float, tensors: int, nam
         with watching(training, 1, options) as (run, _, errors):
             captured.append(_step_ms(setting, training, steps) - before)
             run.flush()
-            with_hooks = _caller_ms(setting, training, steps)
+            with_hooks = _caller_ms(setting, training, steps, run.flush)
         differences.append(with_hooks - _caller_ms(setting, training, steps))
     added, caller = statistics.median(captured), statistics.median(differences)
     yield Row(f"idle step, {name}", f"{statistics.median(idle) * 1e3:+.0f} us")
@@ -84,12 +82,13 @@ def _times(setting: Setting, training: Training, plain: float, tensors: int, nam
     yield Row(f"caller in the update, {name}", f"{caller:+.2f} ms, {caller / tensors * 1e3:.1f} us per parameter tensor")
 
 
-def _caller_ms(setting: Setting, training: Training, steps: int) -> float:
-    """Return the median time inside the update while the device is idle: launches, and no queue that is full before."""
+def _caller_ms(setting: Setting, training: Training, steps: int, finish: Callable[[], object] = lambda: None) -> float:
+    """Return the median time inside the update while the device and the writer thread are idle: no queue is full before."""
     found = []
     for _ in range(steps):
         training.backward()
         wait(setting)
+        finish()
         begin = time.perf_counter()
         training.update()
         found.append((time.perf_counter() - begin) * 1e3)

@@ -1,10 +1,9 @@
-"""The training loop of the checks on an accelerator, and how a check reports."""
+"""The training loop in PyTorch of the checks on an accelerator."""
 
 from __future__ import annotations
 
 import contextlib
 import tempfile
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,6 +30,12 @@ class Setting(NamedTuple):
     device: torch.device
     small: bool
 
+    @property
+    def name(self) -> str:
+        """The device and the framework."""
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
+        return f"{name} with torch {torch.__version__}"
+
     def gpt2(self) -> nn.Module:
         """Return a GPT-2 on the device, or a very small one."""
         torch.manual_seed(0)
@@ -38,12 +43,14 @@ class Setting(NamedTuple):
             return models.GPT2(2, 128, 500, 32) if self.small else models.GPT2()
 
 
-class Row(NamedTuple):
-    """A row of the table; `good` is None for a figure without a bound, and for what was left out."""
-
-    check: str
-    result: str
-    good: bool | None = None
+def open_setting(device: str, small: bool) -> Setting | None:
+    """Return where to check, or None if there is no such device."""
+    setting = Setting(torch.device(device), small)
+    if setting.device.type == "cuda" and not torch.cuda.is_available():
+        return None
+    if setting.device.type == "cpu":
+        torch.set_num_threads(1)
+    return setting
 
 
 class Training:
@@ -117,17 +124,3 @@ def wait(setting: Setting) -> None:
     """Wait for the device."""
     if setting.device.type == "cuda":
         torch.cuda.synchronize(setting.device)
-
-
-def guarded(title: str, rows: Callable[[], Iterator[Row]]) -> Iterator[Row]:
-    """Yield the rows, and one more for an exception: a failure does not hide what follows."""
-    try:
-        yield from rows()
-    except Exception as error:  # noqa: BLE001
-        traceback.print_exc()
-        yield Row(title, one_line(error), good=False)
-
-
-def one_line(error: Exception) -> str:
-    """Return an exception as the cell of a table."""
-    return f"{type(error).__name__}: {error}".splitlines()[0].replace("|", "/")[:200]

@@ -123,12 +123,15 @@ def measure(way: str, log_dir: str, title: str, passes: int) -> None:
     model = model_of(title)
     name, prepare = WAYS[way]
     logger = LOGGERS[name].open(log_dir)
-    take = prepare(logger, model)
+    measure_passes(logger, prepare(logger, model), log_dir, sum(1 for _ in model.parameters()), passes)
+
+
+def measure_passes(logger: Any, take: Taking, log_dir: str, tensors: int, passes: int) -> None:
+    """Make all passes of a process and report them."""
     time.sleep(0.3)
     first = _pass(logger, take, 0)
     rest = [_pass(logger, take, 1 + number) for number in range(passes)]
     logger.close()
-    tensors = sum(1 for _ in model.parameters())
     report(
         total_cpu_ms=statistics.median(row["cpu_s"] for row in rest) * 1e3,
         caller_ms=statistics.median(row["caller_cpu_s"] for row in rest) * 1e3,
@@ -149,10 +152,14 @@ def _pass(logger: Any, take: Taking, step: int) -> dict[str, float]:
 
 
 def check(way: str, log_dir: str, title: str, passes: int) -> None:
-    """Read all histograms back: of ours the bucket rows must be those of the core, of the others the counts must add up."""
-    form = LOGGERS[WAYS[way][0]].form
+    """Read all histograms back."""
+    parameters = {name: parameter.detach().numpy() for name, parameter in model_of(title).named_parameters()}
+    check_passes(LOGGERS[WAYS[way][0]].form, log_dir, parameters, passes)
+
+
+def check_passes(form: str, log_dir: str, parameters: dict[str, npt.NDArray[np.float32]], passes: int) -> None:
+    """Compare all histograms: of ours the bucket rows must be those of the core, of the others the counts must add up."""
     reader, found = read_histograms(form, log_dir)
-    parameters = dict(model_of(title).named_parameters())
     if len(found) != (1 + passes) * len(parameters):
         raise ValueError(f"{len(found)} histograms instead of {(1 + passes) * len(parameters)}")
     by_step: dict[int, dict[str, Rows]] = defaultdict(dict)
@@ -162,7 +169,7 @@ def check(way: str, log_dir: str, title: str, passes: int) -> None:
         taken = by_step[step]
         by_name = taken if taken.keys() == parameters.keys() else dict(zip(parameters, taken.values(), strict=True))
         for name, parameter in parameters.items():
-            _compare(form, by_name[name], parameter.detach().numpy())
+            _compare(form, by_name[name], parameter)
     report(verified=reader)
 
 

@@ -75,6 +75,16 @@ def check_images(form: str, log_dir: str, expected: npt.NDArray[np.uint8]) -> st
     return reader
 
 
+def numbers_of(form: str, log_dir: Path) -> Iterator[Point]:
+    """Yield tag, step and value of all scalars in a directory where there are histograms, too."""
+    if form != "ours":
+        yield from _SCALAR_READERS[form][1](log_dir)
+        return
+    for step, value in _values_of_tensorboard(log_dir):
+        if value.tensor.float_val:
+            yield value.tag, step, value.tensor.float_val[0]
+
+
 def _independent(form: str) -> str:
     return "events" if form == "ours" and not find_spec("tensorboard") else form
 

@@ -39,6 +39,10 @@ RESNET = "histograms: ResNet-50, 161 tensors, 25.6M"
 GPT = "histograms: GPT-2, 148 tensors, 124M"
 SMALL = "histograms: 1000 tensors of 1k"
 LOOP = "training loop: small CNN in PyTorch, 10 scalars per step, histograms every 50"
+IN_TREES = "histograms in JAX"
+JAX_RESNET = f"{IN_TREES}: ResNet-50, 161 tensors, 25.6M"
+JAX_CALLS = "wrapped steps in JAX"
+JAX_LOOP = "training loop: perceptron in JAX, 10 scalars per step, histograms every 50"
 
 _TORCH = ("torch.utils.tensorboard", "torch.utils.tensorboard + TensorFlow")
 _EVENT_FILES = tuple(PEERS_WITH_EVENT_FILES)
@@ -69,6 +73,13 @@ TARGETS = (
     Target(SMALL, "total_cpu_ms", times_less=5, than=(*_WRITERS, "wandb offline")),
     Target(LOOP, "all_threads_percent", at_most=2),
     Target(LOOP, "added_main_ms", at_most=0.1),
+    Target(JAX_RESNET, "total_cpu_ms", at_most=120),
+    Target(JAX_RESNET, "total_cpu_ms", times_less=10, than=("clu SummaryWriter", "clu AsyncWriter", "tensorboardX")),
+    Target(JAX_RESNET, "caller_ms", at_most=1),
+    Target(JAX_LOOP, "all_threads_percent", at_most=2),
+    Target(JAX_LOOP, "added_main_ms", at_most=0.1),
+    Target(f"{JAX_CALLS}: 2 tensors of 272 values", "over_bare_us", at_most=3, contender="params + grads"),
+    Target(f"{JAX_CALLS}: ResNet-50, 161 tensors, 25.6M", "captured_ms", at_most=1, contender="params + grads"),
     Target("reading: multiboard, dicts of 10", "wall_s", at_most=0.4, contender="mb.read"),
     Target("reading: multiboard, single scalars", "wall_s", at_most=0.4, contender="mb.read"),
     Target("reading: form of tensorboardX and torch", "wall_s", at_most=1.2, contender="mb.read"),

@@ -20,11 +20,11 @@ from clocks import lap, report, start, total
 from contenders import DROP_IN, LOGGERS, OURS
 from histogram_pass import read_histograms
 from measure import Contender, of_logger, options, race
-from readback import _SCALAR_READERS, _history_of_wandb, _values_of_tensorboard
+from readback import numbers_of
 from targets import LOOP
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 BLOCK = 50
 """Steps in a block, and from one capture to the next."""
@@ -123,7 +123,7 @@ def measure(name: str, log_dir: str, pairs: int) -> None:
         measured = {logged: blocks[logged]() for logged in ((True, False) if pair % 2 else (False, True))}
         rows.append((measured[False], measured[True]))
     logger.close()
-    _report(rows[1:])
+    report(**figures_of_pairs(rows[1:]))
 
 
 def _plain_block(loop: Loop) -> dict[str, float]:
@@ -160,23 +160,25 @@ def _logged_block(name: str, logger: Any, loop: Loop) -> dict[str, float]:
     return found
 
 
-def _report(rows: list[tuple[dict[str, float], dict[str, float]]]) -> None:
+def figures_of_pairs(rows: list[tuple[dict[str, float], dict[str, float]]]) -> dict[str, float]:
+    """Return the medians of the differences between blocks without and with logging, and the time of a step without."""
+
     def percent(clock: str) -> float:
         return statistics.median(logged[clock] / plain[clock] - 1 for plain, logged in rows) * 100
 
     def added_ms(clock: str) -> float:
         return statistics.median(logged[clock] - plain[clock] for plain, logged in rows) / BLOCK * 1e3
 
-    report(
-        all_threads_percent=percent("cpu_s"),
-        main_thread_percent=percent("main_s"),
-        wall_percent=percent("wall_s"),
-        added_cpu_ms=added_ms("cpu_s"),
-        added_main_ms=added_ms("main_s"),
-        calls_ms=added_ms("calls_s"),
-        step_ms=statistics.median(plain["wall_s"] for plain, _ in rows) / BLOCK * 1e3,
-        spread_percent=_spread([logged["cpu_s"] / plain["cpu_s"] for plain, logged in rows]),
-    )
+    return {
+        "all_threads_percent": percent("cpu_s"),
+        "main_thread_percent": percent("main_s"),
+        "wall_percent": percent("wall_s"),
+        "added_cpu_ms": added_ms("cpu_s"),
+        "added_main_ms": added_ms("main_s"),
+        "calls_ms": added_ms("calls_s"),
+        "step_ms": statistics.median(plain["wall_s"] for plain, _ in rows) / BLOCK * 1e3,
+        "spread_percent": _spread([logged["cpu_s"] / plain["cpu_s"] for plain, logged in rows]),
+    }
 
 
 def _spread(ratios: list[float]) -> float:
@@ -188,7 +190,7 @@ def _spread(ratios: list[float]) -> float:
 def check(name: str, log_dir: str) -> None:
     """Read all numbers and the distributions of each block back."""
     form = LOGGERS[name].form
-    numbers = {(tag, step): value for tag, step, value in _numbers(form, Path(log_dir)) if tag in TAGS}
+    numbers = {(tag, step): value for tag, step, value in numbers_of(form, Path(log_dir)) if tag in TAGS}
     expected = {(tag, step): value for step, metrics in enumerate(_logged) for tag, value in metrics.items()}
     if numbers.keys() != expected.keys() or not np.allclose([numbers[key] for key in expected], list(expected.values())):
         raise ValueError(f"{len(numbers)} numbers of {len(expected)}, or other ones")
@@ -198,14 +200,6 @@ def check(name: str, log_dir: str) -> None:
     if sorted(counted) != sorted(sizes * 2 * (len(_logged) // BLOCK)):
         raise ValueError(f"{len(counted)} histograms instead of {len(sizes) * 2 * (len(_logged) // BLOCK)}, or other counts")
     report(verified=reader)
-
-
-def _numbers(form: str, log_dir: Path) -> Iterator[tuple[str, int, float]]:
-    if form == "events":
-        return _SCALAR_READERS[form][1](log_dir)
-    if form == "wandb":
-        return ((tag, step, value) for tag, step, value in _history_of_wandb(log_dir) if tag in TAGS)
-    return ((value.tag, step, value.tensor.float_val[0]) for step, value in _values_of_tensorboard(log_dir) if value.tag in TAGS)
 
 
 def contenders(pairs: int) -> dict[str, Contender]:
