@@ -184,8 +184,7 @@ def fetch_scalar(value: Foreign) -> float | None:
         value = value.fetch()
         if value is None:
             return None
-    with _transfers_allowed(value):
-        return float(np.asarray(value, dtype=np.float64).reshape(()))
+    return float(np.asarray(value, dtype=np.float64).reshape(()))
 
 
 def _float(number: float) -> float:
@@ -201,19 +200,14 @@ def fetch_array(value: Foreign) -> npt.NDArray[Any]:
         value = value.fetch()
     if framework_of(type(value)) == "torch":
         return torch_values.to_numpy(value)
-    with _transfers_allowed(value):
-        return np.asarray(value)
+    return np.asarray(value)
 
 
-def _transfers_allowed(value: Foreign) -> AbstractContextManager[object]:
-    """Let an array of JAX come to the host whatever `jax_transfer_guard` says: that is for transfers nobody has asked for."""
-    if framework_of(type(value)) != "jax":
-        return _NOTHING
-    allowed: AbstractContextManager[object] = sys.modules["jax"].transfer_guard_device_to_host("allow")
+def transfers_allowed() -> AbstractContextManager[object]:
+    """Let arrays of JAX come to the host whatever `jax_transfer_guard` says: that is for transfers nobody has asked for."""
+    guard = getattr(sys.modules.get("jax"), "transfer_guard_device_to_host", None)
+    allowed: AbstractContextManager[object] = contextlib.nullcontext() if guard is None else guard("allow")
     return allowed
-
-
-_NOTHING: Final = contextlib.nullcontext()
 
 
 def shape_of(value: Foreign) -> tuple[int, ...] | None:

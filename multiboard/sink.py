@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final, cast
 
 from multiboard import tags
-from multiboard.arrays import fetch_array, fetch_scalar
+from multiboard.arrays import fetch_array, fetch_scalar, transfers_allowed
 from multiboard.captures import expand
 from multiboard.device_waits import DeviceWaits
 from multiboard.encode import Encoder, float32
@@ -74,11 +74,15 @@ class EventSink:
         Raises:
             Exception: whatever the value itself causes, e.g. a deleted device buffer.
         """
+        with transfers_allowed():
+            self._accept(value)
+
+    def _accept(self, value: Value) -> None:
         if type(value) is Scalars:
             self._accept_scalars(value)
         elif type(value) is Capture:
             for part in expand(value):
-                self.accept(part)
+                self._accept(part)
         elif type(value) is Raw:
             self._writer.begin(value.step)
             self._writer.add(lambda _: value.event)
@@ -86,7 +90,7 @@ class EventSink:
             self._accept_encoded(value, encode)
         else:
             for value_of_kind in cast("Derived", value).expand():
-                self.accept(value_of_kind)
+                self._accept(value_of_kind)
 
     def _accept_encoded(self, value: Value, encode: Callable[..., bytes]) -> None:
         if not self._session.admits(value) or not self._media.keeps(value):
@@ -109,13 +113,17 @@ class EventSink:
     def accept_scalars(self, logged: Sequence[Logged]) -> None:
         """Encode the scalars of many calls: those with the same tags together, every tag in the order of its calls."""
         self._writer.begin(min(map(itemgetter(2), logged)))
-        for group in self._waits.groups(logged):
-            for key, records in batches(group):
-                try:
-                    self._accept_batch(key, records)
-                except Exception as error:  # noqa: BLE001  # what is wrong with these calls must not cost the others
-                    message = f"scalars {tags_of(key)} could not be written: {type(error).__name__}: {error}"
-                    self._reports.drop("scalar", len(records) * len(tags_of(key)), records[-1][2], message, cause=message)
+        with transfers_allowed():
+            for group in self._waits.groups(logged):
+                for key, records in batches(group):
+                    self._accept_group(key, records)
+
+    def _accept_group(self, key: Key, records: list[Logged]) -> None:
+        try:
+            self._accept_batch(key, records)
+        except Exception as error:  # noqa: BLE001  # what is wrong with these calls must not cost the others
+            message = f"scalars {tags_of(key)} could not be written: {type(error).__name__}: {error}"
+            self._reports.drop("scalar", len(records) * len(tags_of(key)), records[-1][2], message, cause=message)
 
     def _accept_batch(self, key: Key, records: list[Logged]) -> None:
         rest = self._accept_tables(key, records) if len(records) >= SMALLEST_TABLE else records
