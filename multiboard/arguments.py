@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from numbers import Integral
 
 from multiboard.errors import ArgumentError, did_you_mean
 from multiboard.run import Run
@@ -32,8 +33,15 @@ def check_positive(name: str, value: object) -> int:
 
 def check_start_step(value: object) -> int:
     """Return the number of optimizer steps taken before, an integer of at least 0, or raise ArgumentError."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
         raise ArgumentError("start_step", value, "pass the number of optimizer steps taken before, an integer of at least 0")
+    return int(value)
+
+
+def check_flag(name: str, value: object) -> bool:
+    """Return a bool, or raise ArgumentError."""
+    if not isinstance(value, bool):
+        raise ArgumentError(name, value, "pass True or False")
     return value
 
 

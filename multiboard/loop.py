@@ -52,7 +52,7 @@ def measured_loop(
         ArgumentError: an argument is not one of the possible ones.
     """
     if not hasattr(loader, "__iter__") and not hasattr(loader, "__getitem__"):
-        raise ArgumentError("loader", loader, "pass an iterable of batches, e.g. a torch.utils.data.DataLoader")
+        raise ArgumentError("loader", loader, "pass an iterable of batches, e.g. a data loader")
     is_number = isinstance(examples, (int, float)) and not isinstance(examples, bool) and examples > 0
     if examples is not None and not is_number and not callable(examples):
         raise ArgumentError("examples", examples, "pass the number of examples of a batch, or a function of the batch")

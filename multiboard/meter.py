@@ -197,13 +197,6 @@ def check_counter(watching: Any, remedy: str) -> StepCounter:
     return counter
 
 
-def check_flag(name: str, value: object) -> bool:
-    """Return a bool, or raise ArgumentError."""
-    if not isinstance(value, bool):
-        raise ArgumentError(name, value, "pass True or False")
-    return value
-
-
 def _number(value: Any) -> float | None:
     """Return a number that is on the host; None for everything else, also for an array on a device, which would be waited for."""
     if isinstance(value, (int, float, np.number)):

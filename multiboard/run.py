@@ -263,7 +263,7 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
         self._intake.attempt(lambda: self._accept_capture(capture), capture.step)
 
     def _accept_capture(self, capture: Capture) -> None:
-        self._intake.step(capture.step)
+        capture = capture._replace(step=self._intake.step(capture.step))
         if (capture.tags, capture.histograms) not in self._captured:
             for tag in capture.tags if capture.histograms else ():
                 self._intake.claim(tag, "histogram")

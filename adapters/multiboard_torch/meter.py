@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import multiboard.meter
-from multiboard.meter import Calls, check_counter, check_flag
+from multiboard.arguments import check_flag
+from multiboard.meter import Calls, check_counter
 from multiboard_torch.memory import memory_stats
 
 if TYPE_CHECKING:
