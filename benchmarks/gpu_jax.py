@@ -40,7 +40,7 @@ def _compare_programs(setting: Setting) -> Iterator[Row]:
     with wrapping(training, EVERYTHING) as wrapped:
         wrapped.measured(*training.start(), training.words)
         arguments = (*training.start(), training.words)
-        plain, (measured,) = wrapped.step._plain, wrapped.step._measured.values()  # noqa: SLF001  # what it runs, no copy of it
+        plain, (measured,) = wrapped.step._variants.plain, wrapped.step._measured.values()  # noqa: SLF001  # what it runs, no copy of it
         same = _jaxpr(plain, arguments) == _jaxpr(untouched.step, arguments)
         yield Row("JAX, jaxpr of a step between captures", "that of the bare step" if same else "another one", same)
         for name, variant in (("plain", plain), ("measured, everything", measured)):

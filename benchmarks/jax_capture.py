@@ -183,7 +183,7 @@ def _assert_unchanged(choice: str, directory: str, tree: str) -> None:
         taken.state = wrapped.step(*taken.state)[:2]
     wrapped.run.close()
     jax.tree.map(np.testing.assert_array_equal, taken.state, bare.state)
-    program = str(jax.make_jaxpr(wrapped.step._plain)(*taken.state))  # noqa: SLF001  # what it runs, and no copy of it
+    program = str(jax.make_jaxpr(wrapped.step._variants.plain)(*taken.state))  # noqa: SLF001  # what it runs, and no copy of it
     if program != str(jax.make_jaxpr(untapped.bare)(*taken.state)):
         raise ValueError("steps between captures have another jaxpr than the bare step")
 

@@ -44,7 +44,7 @@ def loss_and_accuracy(model, images, labels):
 
 def train_step(model, optimizer, images, labels):
     (loss, accuracy), grads = nnx.value_and_grad(loss_and_accuracy, has_aux=True)(model, images, labels)
-    optimizer.update(model, grads)
+    optimizer.update(model, grads)  # before Flax 0.11: optimizer.update(grads)
     return {"loss": loss, "accuracy": accuracy}
 
 

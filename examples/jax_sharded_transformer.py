@@ -30,6 +30,7 @@ import multiboard.jax as mbj
 jax.config.update("jax_cpu_enable_async_dispatch", False)  # of CPUs only
 MESH = Mesh(np.array(jax.devices()), ("data",))
 BY_EXAMPLE = NamedSharding(MESH, P("data"))
+Blocks = getattr(nnx, "List", list)  # before Flax 0.12 a plain list
 
 
 class Attention(nnx.Module):
@@ -63,7 +64,7 @@ class Block(nnx.Module):
 class GPT(nnx.Module):
     def __init__(self, layers, width, heads, context, rngs):
         self.tokens, self.positions = nnx.Embed(256, width, rngs=rngs), nnx.Embed(context, width, rngs=rngs)
-        self.blocks = nnx.List(Block(width, heads, rngs) for _ in range(layers))
+        self.blocks = Blocks(Block(width, heads, rngs) for _ in range(layers))
         self.norm, self.head = nnx.LayerNorm(width, rngs=rngs), nnx.Linear(width, 256, use_bias=False, rngs=rngs)
 
     def __call__(self, tokens):  # int32 [N, T] -> logits [N, T, 256]

@@ -1,6 +1,6 @@
 """What differs between versions of JAX and Flax: the only place that asks for entry points that may be missing.
 
-Everything used here is public in the newest version; older ones lack some of it and get the fallback beside it.
+All but `trace_ctx` is public in the newest version; where something is missing, there is the fallback beside it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn
     from jax.sharding import Mesh
 
+try:
+    from jax._src.core import trace_ctx
+
+    _is_outside: Callable[[], bool] | None = trace_ctx.is_top_level
+except (ImportError, AttributeError):
+    _is_outside = None
+
 _context: Final[Any] = jax.make_user_context(default_value=False) if hasattr(jax, "make_user_context") else None
 
 
@@ -30,6 +37,13 @@ def collecting() -> AbstractContextManager[None]:
 def is_collecting() -> bool:
     """Return whether tags are kept. Without a context of its own JAX could mix up traces, so that they always are."""
     return _context is None or bool(_context.value)
+
+
+def is_traced(arguments: Any) -> bool:
+    """Return whether a call with these arguments is part of a transformation: of a trace, or of `vmap` or `grad`."""
+    if _is_outside is not None:
+        return not _is_outside()
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(arguments))
 
 
 CALLS: Final = frozenset({
@@ -148,3 +162,19 @@ def shard_map(function: Callable[..., Any], mesh: Mesh, in_specs: Any, out_specs
 
     older: Callable[..., Any] = experimental(function, mesh, in_specs, out_specs, check_rep=False)
     return older
+
+
+def partitioned(function: Callable[..., Any], partition: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    """Return a function as an operation for which the compiler asks what each device is to do.
+
+    Args:
+        function: what the operation computes.
+        partition: answers the compiler, as the argument of `custom_partitioning.def_partition`.
+        options: further ones of it.
+    """
+    from jax.experimental.custom_partitioning import custom_partitioning  # not needed on one device, and experimental
+
+    operation: Any = custom_partitioning(function)
+    operation.def_partition(partition, **options)
+    known: Callable[..., Any] = operation
+    return known

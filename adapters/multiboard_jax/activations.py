@@ -7,7 +7,9 @@ outside of this, so that it stays as it is.
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 import jax
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 STAGE: Final = "output"
 
+_marks: Final = ContextVar("marks", default=True)
+"""Whether paths are written into modules: see `marked_if_possible`."""
+
 
 def check(patterns: Chosen | Selection) -> Selection:
     """Return the selection of layers that a user has asked for; to be made once per wrapped step.
@@ -45,7 +50,7 @@ class Seen:
     """
 
     def __init__(self, selection: Selection) -> None:
-        self.watcher = Watcher(self._tag, selection)
+        self.watcher = Watcher(self._tag, (selection, _marks.get()), marks=_marks.get())
         self.selection = selection
         self._called: dict[str, None] = {}
         self._meant: dict[str, None] = {}
@@ -53,7 +58,8 @@ class Seen:
 
     def released(self, result: Any) -> Any:
         """Return the result of the step; modules in it that were made during the trace no longer hold their paths."""
-        unmark(result)
+        if self.watcher.marks:
+            unmark(result)
         return result
 
     def notes(self, found: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -99,29 +105,45 @@ def seen(patterns: Chosen | Selection, arguments: Any) -> Iterator[Seen]:
         What is to be given the result of the step, and asked for notes.
     """
     layers = Seen(check(patterns))
-    with watching(layers.watcher, arguments), _intercepted(layers), apart(layers.selection):
+    with watching(layers.watcher, arguments), _intercepted(layers), apart((layers.selection, _marks.get())):
         yield layers
 
 
+def marked_if_possible(trace: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that traces a step in which layers are `seen`, and does it again if it fails, without marks in modules.
+
+    Then layers that cannot be told apart otherwise have no name.
+
+    Args:
+        trace: a function without side effects.
+    """
+
+    @functools.wraps(trace)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return trace(*args, **kwargs)
+        except Exception:  # noqa: BLE001  # an error of the step itself will come again
+            token = _marks.set(False)
+        try:
+            return trace(*args, **kwargs)
+        finally:
+            _marks.reset(token)
+
+    return run
+
+
 @contextlib.contextmanager
-def named_layers(arguments: Any) -> Iterator[Callable[[Any], Any]]:
+def named_layers(arguments: Any) -> Iterator[None]:
     """Put every NNX and equinox layer into a `jax.named_scope` of its path while a step is called inside; linen does it itself.
 
-    Only the metadata of operations changes. To be used inside the trace of a plain variant.
+    Only the metadata of operations changes; a layer that cannot be told from others has no scope. To be used inside the trace of
+    a plain variant.
 
     Args:
         arguments: of the step, as they are seen inside the trace.
-
-    Yields:
-        A function to be given the result of the step, which it returns.
     """
-
-    def released(result: Any) -> Any:
-        unmark(result)
-        return result
-
-    with watching(Watcher(lambda _, __, output: output, None), arguments):
-        yield released
+    with watching(Watcher(lambda _, __, output: output, None, marks=False), arguments):
+        yield
 
 
 def _intercepted(layers: Seen) -> AbstractContextManager[Any]:

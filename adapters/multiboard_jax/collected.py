@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from multiboard.arrays import transfers_allowed
 from multiboard_jax import statistics
 from multiboard_jax.statistics import Measured
 from multiboard_jax.tagging import HISTOGRAM, SCALAR, Label, Mean
@@ -55,8 +56,9 @@ class PendingMean:
 
     def __init__(self, mean: Mean) -> None:
         self._parts: list[Any] = list(mean)
-        for part in self._parts:
-            part.copy_to_host_async()
+        with transfers_allowed():
+            for part in self._parts:
+                part.copy_to_host_async()
 
     def is_ready(self) -> bool:
         """Return whether `fetch` would not wait."""
@@ -64,7 +66,8 @@ class PendingMean:
 
     def fetch(self) -> float | None:
         """Return the mean."""
-        total, number = (np.asarray(part, np.float64) for part in self._parts)
+        with transfers_allowed():
+            total, number = (np.asarray(part, np.float64) for part in self._parts)
         return float(total / number) if number else None
 
 

@@ -40,9 +40,9 @@ def scan(walk: Walk, eqn: JaxprEqn, inputs: list[Any], axes: list[Axes]) -> list
         state, summed = carry
         inner = walk.inner(setting)
         outputs = inner.run(closed.jaxpr, closed.consts, [*inputs[:constants], *state, *slices], body_axes)
-        found[:] = inner.found
-        summed = collected.merge(summed, _summary([t for t, s in zip(found, small, strict=True) if not s], setting))
-        return (outputs[:carried], summed), (outputs[carried:], [t.value for t, s in zip(found, small, strict=True) if s])
+        found[:] = _without_values(inner.found)
+        summed = collected.merge(summed, _summary([t for t, s in zip(inner.found, small, strict=True) if not s], setting))
+        return (outputs[:carried], summed), (outputs[carried:], [t.value for t, s in zip(inner.found, small, strict=True) if s])
 
     start = inputs[constants : constants + carried], _empty([e for e, s in zip(plan, small, strict=True) if not s], setting)
     options = {name: eqn.params[name] for name in ("length", "reverse", "unroll")}
@@ -72,9 +72,9 @@ def while_loop(walk: Walk, eqn: JaxprEqn, inputs: list[Any], axes: list[Axes]) -
         state, summed = carry
         inner = walk.inner(setting)
         outputs = inner.run(closed.jaxpr, closed.consts, [*constants, *state], body_axes)
-        found[:] = inner.found
+        found[:] = _without_values(inner.found)
         outputs = [_chosen(goes_on(state), *pair) for pair in zip(outputs, state, strict=True)] if batched else outputs
-        return outputs, collected.merge(summed, _summary(found, setting))
+        return outputs, collected.merge(summed, _summary(inner.found, setting))
 
     start = inputs[of_condition + of_body :], _empty(plan, setting)
     state, summed = lax.while_loop(lambda carry: goes_on(carry[0]).any(), body, start)
@@ -97,7 +97,7 @@ def branch(walk: Walk, eqn: JaxprEqn, inputs: list[Any], axes: list[Axes]) -> li
             here = dict(zip(keys(inner.found), inner.found, strict=True))
             for key, one in here.items():
                 known = found.get(key, one)
-                found[key] = one._replace(axes=one.axes | known.axes)
+                found[key] = one._replace(value=None, axes=one.axes | known.axes)
             return outputs, _summary([here.get(key, label) for key, label in zip(order, labels, strict=True)], setting)
 
         return taken
@@ -120,12 +120,17 @@ def shards(walk: Walk, eqn: JaxprEqn, inputs: list[Any], axes: list[Axes]) -> li
     def body(*parts: Any) -> Any:
         inner = walk.inner(setting)
         outputs = inner.run(eqn.params["jaxpr"], (), parts, body_axes)
-        found[:] = inner.found
-        return outputs, _over_shards(_summary(found, setting), found, own)
+        found[:] = _without_values(inner.found)
+        return outputs, _over_shards(_summary(inner.found, setting), found, own)
 
     outputs, summed = shard_map_again(eqn, body, PartitionSpec())(*inputs)
     walk.found += [one._replace(axes=one.axes - set(own)) for one in collected.taken_apart(summed, found)]
     return list(outputs)
+
+
+def _without_values(found: Sequence[Tagged]) -> list[Tagged]:
+    """Return tags without what must not outlive the trace of a body."""
+    return [one._replace(value=None) for one in found]
 
 
 def _chosen(condition: jax.Array, new: jax.Array, old: jax.Array) -> jax.Array:

@@ -16,10 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.experimental.custom_partitioning import custom_partitioning
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 
-from multiboard_jax._compat import shard_map
+from multiboard_jax._compat import partitioned, shard_map
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -108,8 +107,8 @@ def _partitioned(measure: Measure, arrays: Sequence[jax.Array], mesh: Mesh) -> t
         """Have the shapes of the result: what is computed is what `_partition` answers."""
         return tuple(jnp.broadcast_to(array, (mesh.size, *array.shape)) for array in measure(jnp.zeros(len(parts), bool), *parts))
 
-    operation = custom_partitioning(jax.jit(whole))  # compiled, because the operation itself can hold no constants
-    operation.def_partition(
+    operation = partitioned(  # compiled, because the operation itself can hold no constants
+        jax.jit(whole),
         functools.partial(_partition, measure, rows),
         infer_sharding_from_operands=lambda _, __, results: tuple(rows for _ in results),
         sharding_rule=_rule,

@@ -14,6 +14,7 @@ from jax import lax
 
 from multiboard_jax._compat import collecting
 from multiboard_jax.collected import Tagged
+from multiboard_jax.names import FreeNames
 from multiboard_jax.survey import Part, Setting, names_first, names_in
 from multiboard_jax.tagging import is_number
 from multiboard_jax.walk import Walk
@@ -36,16 +37,17 @@ class Harvest:
         placement: where the arguments of the step live.
         found: by tag; a name that comes again gets '#1', '#2'.
         lost: by tag: where it could not be reached.
+        names: in use.
     """
 
     placement: Placement | None = None
     found: dict[str, Tagged] = field(default_factory=dict)
     lost: dict[str, str] = field(default_factory=dict)
+    names: FreeNames = field(default_factory=FreeNames)
 
     def add(self, name: str, tagged: Tagged) -> None:
         """Keep a value under a name of its own."""
-        again = sum(known == name or known.startswith(f"{name}#") for known in self.found)
-        self.found[f"{name}#{again}" if again else name] = tagged
+        self.found[self.names.take(name)] = tagged
 
 
 def harvest(step: Callable[..., Any], placement: Placement | None, *args: Any, **kwargs: Any) -> tuple[Any, Harvest]:
@@ -64,9 +66,10 @@ def harvest(step: Callable[..., Any], placement: Placement | None, *args: Any, *
     traced = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.core.Tracer)]
 
     def call(values: Sequence[Any]) -> Any:
+        inner = list(leaves)  # a copy: what is traced here must not outlive the trace
         for i, value in zip(traced, values, strict=True):
-            leaves[i] = value
-        args, kwargs = jax.tree.unflatten(structure, leaves)
+            inner[i] = value
+        args, kwargs = jax.tree.unflatten(structure, inner)
         return step(*args, **kwargs)
 
     inputs = [leaves[i] for i in traced]

@@ -58,7 +58,8 @@ def mark_of(layer: Any) -> str | None:
 def marked(tree: Any, root: str = "") -> Iterator[None]:
     """Write into every NNX module of a tree its path, below that of the root, and take it out again.
 
-    It is a static attribute: the copies that transformations make have it too, and their traces are kept apart by it.
+    It is a static attribute: the copies that transformations make have it too, and their traces are kept apart by it. Two equal
+    layers have different structures then, which some steps cannot do with.
     """
     found = [(path, layer) for path, layer in layers_in(tree) if is_nnx(layer) and not _is_bridge(layer)]
     for path, layer in found:
@@ -80,8 +81,11 @@ def unmark(tree: Any) -> None:
 
 def likeness(layer: Any) -> Hashable:
     """Return what a layer has in common with its copies: the class, and the places and shapes of its arrays."""
-    tree = sys.modules["flax.nnx"].state(layer) if is_nnx(layer) else layer
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    try:
+        tree = sys.modules["flax.nnx"].state(layer) if is_nnx(layer) else layer
+        leaves = jax.tree_util.tree_leaves_with_path(tree)
+    except Exception:  # noqa: BLE001  # of a foreign node; a layer without a name is no reason to end a step
+        return id(layer)
     return type(layer), tuple((path, leaf.shape) for path, leaf in leaves if hasattr(leaf, "shape"))
 
 

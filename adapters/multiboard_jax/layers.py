@@ -1,9 +1,9 @@
 """Seeing the calls of layers while a step is traced, by their paths, without editing the model.
 
 The class of a layer gets another `__call__` for the time of a trace; in threads that trace nothing it does what it did before.
-A transformation (`nnx.jit`, `nnx.value_and_grad`, ...) makes new objects of the modules that it is given, so the path of an
-NNX module is written into the module. Other callable trees, like those of equinox, cannot hold it: they are known by identity
-during the call of the model, or by being like no other layer.
+A transformation (`nnx.jit`, `nnx.value_and_grad`, ...) makes new objects of the modules that it is given. They are known by
+identity during the call of the model, or by being like no other layer. A watcher that marks also writes its path into every NNX
+module: the copies have it too, but equal layers are no longer equal, so that not every step can be traced like this.
 """
 
 from __future__ import annotations
@@ -47,13 +47,16 @@ class Watcher:
     Args:
         observe: called with the path of a layer, the layer and what it returned; its result is returned instead.
         key: linen keeps the traces of some layers for others: they are kept apart by this and the layer's path. None lets it.
+        marks: write paths into the NNX modules while they are watched.
 
     Attributes:
+        marks: as given.
         frames: the layers that are being called, the innermost last.
         nameless: the classes of layers that were called and have no path.
     """
 
-    def __init__(self, observe: Callable[[str, Any, Any], Any], key: Hashable) -> None:
+    def __init__(self, observe: Callable[[str, Any, Any], Any], key: Hashable, *, marks: bool) -> None:
+        self.marks = marks
         self._observe, self._key = observe, key
         self._paths: dict[int, tuple[str, Any]] = {}
         self._alike: dict[Hashable, set[str]] = defaultdict(set)
@@ -123,7 +126,7 @@ class Watcher:
         """Let the layers inside a layer be known while it is called."""
         if mark_of(layer) is not None:
             yield
-        elif is_nnx(layer):
+        elif self.marks and is_nnx(layer):
             with marked(layer, path):
                 yield
         else:
@@ -155,7 +158,7 @@ def watching(watcher: Watcher, arguments: Any) -> Iterator[None]:
         watcher: whom to tell.
         arguments: of the step; the layers in them have the paths that their parameters have.
     """
-    with marked(arguments):
+    with marked(arguments) if watcher.marks else contextlib.nullcontext():
         watcher.learn(arguments)
         outer, _local.watcher = _local.watcher, watcher
         _REPLACED.enter()

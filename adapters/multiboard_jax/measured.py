@@ -13,24 +13,22 @@ import numpy as np
 from multiboard import tags
 from multiboard_jax.activations import seen
 from multiboard_jax.buffers import bind_buffers, bind_module_buffers
-from multiboard_jax.collected import Tagged, is_scalar, rows, scalars
+from multiboard_jax.collected import is_scalar, rows, scalars
 from multiboard_jax.distributed import replicated
 from multiboard_jax.harvest import Harvest, harvest
 from multiboard_jax.norms import norms_of
+from multiboard_jax.optimizer import taps_seen
 from multiboard_jax.options import GROUPS
-from multiboard_jax.paths import places
+from multiboard_jax.parameters import add_parameters, held
 from multiboard_jax.reachable import (
     Arguments,
     holds_optimizer,
-    is_bare_optimizer,
-    is_equinox_module,
     module_states,
     nnx_optimizers,
     tapped_modules,
     with_taps,
 )
 from multiboard_jax.statistics import Measured, pack
-from multiboard_jax.tagging import HISTOGRAM, Label, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -39,13 +37,15 @@ if TYPE_CHECKING:
     from multiboard_jax.activations import Seen
     from multiboard_jax.distributed import Placement
     from multiboard_jax.options import Options
-
-_Holders = list[tuple[str, Any]]
-"""Trees of parameters, each with a name for what is in front of the paths in it."""
+    from multiboard_jax.parameters import Held
 
 _NO_TAGS: Final = (
     "no tag found",
-    "the training step has no tags, so that gradients cannot be seen; build the optimizer with multiboard.jax.tap(tx).",
+    "the training step has no tap, so that gradients cannot be seen; build the optimizer with multiboard.jax.tap(tx).",
+)
+_NO_ARRAYS: Final = (
+    "no arrays in the tap",
+    "the tapped optimizer is given no arrays of numbers, so that there are no gradients to see; pass it the trained parameters.",
 )
 _NO_PARAMS: Final = (
     "no parameters found",
@@ -99,7 +99,7 @@ def measured_step(
             return kept.opened(result)
 
         outputs, found = harvest(pure, placement, *args, **kwargs)
-        holders = _holders(Arguments(step, args, kwargs), found)
+        holders = held(Arguments(step, args, kwargs), found)
         return kept.closed(outputs), _measurement(found, holders, seeing, placement)
 
     return run
@@ -146,11 +146,13 @@ class _Seeing:
     Attributes:
         options: what is measured.
         layers: what was seen of the layers, None if none are to be.
+        met_tap: whether there is a tap in the step.
     """
 
     def __init__(self, step: Callable[..., Any], options: Options) -> None:
         self.options = options
         self.layers: Seen | None = None
+        self.met_tap = False
         self._step = step
 
     def call(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -159,8 +161,10 @@ class _Seeing:
         restore: Callable[[Any], Any] | None = None
         if found:
             (args, kwargs), restore = with_taps(args, kwargs, found)
+        before = taps_seen()
         with self._seen((args, kwargs)) as self.layers:
             result = self._step(*args, **kwargs)
+            self.met_tap = taps_seen() > before
             result = result if self.layers is None else self.layers.released(result)
         return result if restore is None else restore(result)
 
@@ -190,13 +194,13 @@ def _is_array(leaf: object) -> bool:
     return isinstance(leaf, (jax.Array, np.ndarray, np.generic))
 
 
-def _measurement(found: Harvest, holders: _Holders, seeing: _Seeing, placement: Placement | None) -> Measurement:
+def _measurement(found: Harvest, holders: Held, seeing: _Seeing, placement: Placement | None) -> Measurement:
     options = seeing.options
     for name in [name for name in found.found if _group(name) in set(GROUPS) - set(options.groups)]:
         del found.found[name]
-    notes = [*_notes(found, options), *(seeing.layers.notes(found.found) if seeing.layers else ())]
+    notes = [*_notes(found, options, met_tap=seeing.met_tap), *(seeing.layers.notes(found.found) if seeing.layers else ())]
     if tags.PARAMS in options.groups:
-        _add_parameters(found, holders)
+        add_parameters(found, holders)
         if tags.GRADS in _groups(found) and tags.PARAMS not in _groups(found):
             notes.append(_NO_PARAMS)
     single = {name: tagged for name, tagged in found.found.items() if is_scalar(tagged)}
@@ -223,39 +227,12 @@ def _group(name: str) -> str:
     return name.partition("/")[0]
 
 
-def _notes(found: Harvest, options: Options) -> Iterator[tuple[str, str]]:
+def _notes(found: Harvest, options: Options, *, met_tap: bool) -> Iterator[tuple[str, str]]:
     ours = {tags.BUFFERS} | ({tags.ACTIVATIONS} if options.activations is not None else set())
     if not (_groups(found) - ours or found.lost) and {tags.GRADS, tags.UPDATES} & set(options.groups):
-        yield _NO_TAGS
+        yield _NO_ARRAYS if met_tap else _NO_TAGS
     for name, where in found.lost.items():
         yield (
             f"tag {name} in {where}",
             f"tag {name!r} is inside {where!r}, where it cannot be collected; tag the value outside, or return it.",
         )
-
-
-def _holders(arguments: Arguments, found: Harvest) -> _Holders:
-    """Return what holds parameters in the arguments: training states, and modules of equinox if no tap has shown them."""
-    states = [(name, node) for name, node in arguments.found(holds_optimizer) if not is_bare_optimizer(node)]
-    holders = [(name, node.params) for name, node in states if hasattr(node, "params")]
-    return holders or ([] if tags.PARAMS in _groups(found) else arguments.given(is_equinox_module))
-
-
-def _add_parameters(found: Harvest, holders: _Holders) -> None:
-    """Add the parameters that are held and that no tap has shown, e.g. frozen ones."""
-    shown = {name: tagged.value for name, tagged in found.found.items() if _group(name) == tags.PARAMS}
-    identities = {id(value) for value in shown.values()}
-    for name, tree in holders:
-        prefix = f"{tags.PARAMS}/{name}/" if name else f"{tags.PARAMS}/"
-        for leaf, place in zip(jax.tree.leaves(tree), places(tree), strict=True):
-            tag = f"{prefix}{place.layer}"
-            again = tag in shown or id(leaf) in identities or (name and _is_shown(place.layer, leaf, shown))
-            if is_number(leaf) and not again:
-                description = tags.description(place.native, place.layer_class)
-                found.add(tag, Tagged(leaf, Label(tag, HISTOGRAM, description)))
-
-
-def _is_shown(path: str, leaf: Any, shown: Mapping[str, Any]) -> bool:
-    """Tell whether a parameter is shown under the name of its optimizer, where there are several."""
-    shape = getattr(leaf, "shape", ())
-    return any(name.endswith(f"/{path}") and getattr(value, "shape", shape) == shape for name, value in shown.items())

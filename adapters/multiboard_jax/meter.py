@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import jax
 
 import multiboard.meter
-from multiboard.meter import check_counter, check_flag
+from multiboard.arguments import check_flag
+from multiboard.meter import check_counter
 from multiboard_jax.memory import memory_stats
 
 if TYPE_CHECKING:

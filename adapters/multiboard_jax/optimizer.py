@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -33,15 +34,18 @@ class _Nesting(threading.local):
         depth: how many are.
         inside_automatic: whether an automatic one is, which names updates and states for those inside.
         met: how many were met so far that are not automatic.
+        seen: how many of any kind.
     """
 
     depth = 0
     inside_automatic = False
     met = 0
+    seen = 0
 
     @contextmanager
     def entered(self, *, automatic: bool) -> Iterator[None]:
         before = self.depth, self.inside_automatic
+        self.seen += 1
         self.depth, self.inside_automatic = self.depth + 1, self.inside_automatic or automatic
         try:
             yield
@@ -56,11 +60,13 @@ class _Tap(NamedTuple):
     """One tapped optimizer.
 
     Attributes:
+        original: the optimizer.
         inner: its `update`, which takes further arguments.
         name: first part of the layers' paths, or ''.
         stage: where its gradients are seen.
     """
 
+    original: Any
     inner: Callable[..., Any]
     name: str
     stage: str
@@ -111,7 +117,8 @@ def tap(tx: optax.GradientTransformation, *, name: str = "", stage: str = STAGE)
     has the same tree as without the tap, so that checkpoints load either way. With `optax.MultiSteps` the gradients are those of
     one micro-step, and the updates zero until they are applied.
 
-    Optimizers that are arguments of the step (in a `TrainState`, an `nnx.Optimizer`, or themselves static) need no tap.
+    Optimizers that are arguments of the step (in a `TrainState`, an `nnx.Optimizer`, or themselves static) need no tap. While a
+    step is measured, such an optimizer is another object there, with the same attributes: `state.tx is tx` does not hold.
 
     Args:
         tx: any optax transformation, also `optax.MultiSteps`. A learning rate in `optax.inject_hyperparams` is found by itself.
@@ -133,20 +140,20 @@ def tap(tx: optax.GradientTransformation, *, name: str = "", stage: str = STAGE)
     for argument, value in (("name", name), ("stage", stage)):
         if not isinstance(value, str):
             raise ArgumentError(argument, value, "pass a string")
-    import optax
-
-    one = _Tap(_with_extra_arguments(tx), name.strip("/"), stage)
-    return optax.GradientTransformationExtraArgs(tx.init, one.update)
+    one = _Tap(tx, _with_extra_arguments(tx), name.strip("/"), stage)
+    return _with_taps(tx, one.update)
 
 
 def tap_automatically(tx: Any, name: str) -> Any:
     """Tap an optimizer that was found in the arguments of a step, unless its user has tapped it."""
-    import optax
-
     if isinstance(getattr(tx.update, "__self__", None), _Tap):
         return tx
-    one = _Tap(_with_extra_arguments(tx), name, STAGE)
-    return optax.GradientTransformationExtraArgs(tx.init, one.update_automatically)
+    return _with_taps(tx, _Tap(tx, _with_extra_arguments(tx), name, STAGE).update_automatically)
+
+
+def taps_seen() -> int:
+    """Return how many times a tap was at work in this thread while a measured variant was traced."""
+    return _nesting.seen
 
 
 def is_optimizer(value: object) -> bool:
@@ -165,6 +172,29 @@ def bind_tree(group: str, tree: Any, name: str = "", stage: str = "") -> Any:
         for leaf, place in zip(leaves, places(tree), strict=True)
     ]
     return jax.tree.unflatten(structure, bound)
+
+
+def _with_taps(tx: Any, update: Callable[..., Any]) -> Any:
+    """Return an optax transformation with another update; whatever else the original has, e.g. `MultiSteps`, it has too."""
+    import optax
+
+    plain = (optax.GradientTransformation, optax.GradientTransformationExtraArgs)
+    return (plain[1] if type(tx) in plain else _class_of_richer())(tx.init, update)
+
+
+@functools.cache
+def _class_of_richer() -> Any:
+    import optax
+
+    class Tapped(optax.GradientTransformationExtraArgs):  # type: ignore[misc, unused-ignore]
+        """A tapped optimizer that has more than `init` and `update`."""
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            return getattr(self.update.__self__.original, name)
+
+    return Tapped
 
 
 def _with_extra_arguments(tx: Any) -> Callable[..., Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from multiboard import tags
-from multiboard.arguments import check_choices
+from multiboard.arguments import check_choices, check_flag
 from multiboard.errors import ArgumentError
 from multiboard_jax.activations import check
 
@@ -41,13 +41,6 @@ def check_options(log: Iterable[str], *, histograms: bool, norms: bool, activati
         raise ArgumentError("histograms", histograms, "with norms=False too nothing would be written; leave one of them on")
     selection = None if activations is None else check(activations)
     return Options(check_choices("log", log, GROUPS), histograms, norms, selection)
-
-
-def check_flag(name: str, value: object) -> bool:
-    """Return a bool, or raise ArgumentError."""
-    if not isinstance(value, bool):
-        raise ArgumentError(name, value, "pass True or False")
-    return value
 
 
 def check_jit_options(**options: int | str | Sequence[int] | Sequence[str]) -> dict[str, Any]:

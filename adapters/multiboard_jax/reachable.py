@@ -130,6 +130,22 @@ def is_nnx_object(node: object) -> bool:
     return nnx is not None and isinstance(node, (nnx.Module, nnx.Optimizer))
 
 
+def holds_nnx_state(tree: Any) -> bool:
+    """Tell whether there is anything in a tree that NNX changes in place: modules, optimizers, metrics, `Rngs`, variables.
+
+    An `nnx.State` is not, with all that is in it.
+    """
+    nnx = sys.modules.get("flax.nnx")
+    if nnx is None:
+        return False
+    nodes = tuple(cls for cls in (getattr(nnx, name, None) for name in ("Object", "Pytree", "Variable")) if cls is not None)
+
+    def is_node(node: object) -> bool:
+        return isinstance(node, (*nodes, nnx.State))
+
+    return any(is_node(leaf) and not isinstance(leaf, nnx.State) for leaf in jax.tree.leaves(tree, is_leaf=is_node))
+
+
 def is_equinox_module(node: object) -> bool:
     """Tell whether a node is a module of equinox."""
     cls = getattr(sys.modules.get("equinox"), "Module", None)

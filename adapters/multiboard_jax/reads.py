@@ -14,11 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from multiboard import tags
-from multiboard.arguments import check_run
+from multiboard.arguments import check_flag, check_run
 from multiboard.errors import ArgumentError, MultiboardError
 from multiboard.values import Capture
 from multiboard_jax.distributed import placement_of
-from multiboard_jax.options import GROUPS, check_flag
+from multiboard_jax.names import FreeNames
+from multiboard_jax.options import GROUPS
 from multiboard_jax.paths import places
 from multiboard_jax.statistics import Arrival, measure, pack
 
@@ -132,12 +133,12 @@ _known: Final[dict[Any, _Rows]] = {}
 
 def _rows(part: Any, leaves: list[Any], group: str) -> _Rows:
     found: dict[str, tuple[int, str]] = {}
-    others = []
+    others, names = [], FreeNames()
     for i, (leaf, place) in enumerate(zip(leaves, places(part), strict=True)):
         if isinstance(leaf, jax.core.Tracer):
             raise ArgumentError("tree", leaf, "call it outside of jit, where arrays have values; inside use mbj.tag_tree")
         if _has_numbers(leaf):
-            found[_free(f"{group}/{place.layer}", found)] = i, tags.description(place.native, place.layer_class)
+            found[names.take(f"{group}/{place.layer}")] = i, tags.description(place.native, place.layer_class)
         else:
             others.append(f"{place.native} ({getattr(leaf, 'dtype', type(leaf).__name__)})")
     complaint = ""
@@ -172,14 +173,6 @@ def _part(tree: Any, group: str) -> Any:
         return tree[collection] if collection in tree and not is_state else tree
     is_training_state = hasattr(tree, "params") and hasattr(tree, "opt_state")
     return getattr(tree, collection, tree) if is_training_state else tree
-
-
-def _free(tag: str, taken: Mapping[str, object]) -> str:
-    """Return the tag, with '#1', '#2' behind it if it is taken."""
-    again = 0
-    while (name := f"{tag}#{again}" if again else tag) in taken:
-        again += 1
-    return name
 
 
 def _listed(names: list[str]) -> str:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from multiboard.arrays import transfers_allowed
 from multiboard.buckets import (
     BUCKETS,
     END_FIELD,
@@ -34,7 +35,6 @@ from multiboard_jax.kernels import add_moments, count_in_lanes, count_in_loops, 
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from contextlib import AbstractContextManager
 
     from multiboard_jax.distributed import Placement
 
@@ -101,13 +101,15 @@ def _measure(tensors: list[jax.Array], placement: Placement | None) -> Measured:
 def _unless_again(again: jax.Array, *tensors: jax.Array) -> Measured:
     """Measure tensors, and nothing of those that are measured on another device."""
     rows = zip(_on_one_device(tensors), nothing(len(tensors)), strict=True)
-    return Measured(*(jnp.where(again[:, None], none, some) for some, none in rows))
+    with jax.numpy_rank_promotion("allow"):
+        return Measured(*(jnp.where(again[:, None], none, some) for some, none in rows))
 
 
 def _on_one_device(tensors: Sequence[jax.Array]) -> Measured:
     flat = [jnp.ravel(tensor) for tensor in tensors]
-    table, moments = lax.platform_dependent(flat, cpu=count_in_loops, tpu=count_in_products, default=count_in_lanes)
-    return Measured(*_fold(table), moments)
+    with jax.numpy_rank_promotion("allow"):
+        table, moments = lax.platform_dependent(flat, cpu=count_in_loops, tpu=count_in_products, default=count_in_lanes)
+        return Measured(*_fold(table), moments)
 
 
 def pack(measured: Measured) -> jax.Array:
@@ -129,7 +131,7 @@ class Arrival:
 
     def __init__(self, packed: jax.Array) -> None:
         self._packed: Any = packed
-        with _transfers_allowed():
+        with transfers_allowed():
             packed.copy_to_host_async()
 
     def is_ready(self) -> bool:
@@ -138,16 +140,10 @@ class Arrival:
 
     def fetch(self) -> MeasuredBatch:
         """Wait for the statistics and return them, on the host."""
-        with _transfers_allowed():
+        with transfers_allowed():
             packed = np.asarray(self._packed)
         specials, moments = packed[:, -MOMENTS - SPECIALS : -MOMENTS], packed[:, -MOMENTS:].view(np.float32)
         return MeasuredBatch(packed[:, : -MOMENTS - SPECIALS], specials, moments)
-
-
-def _transfers_allowed() -> AbstractContextManager[None]:
-    """Let statistics come to the host whatever `jax_transfer_guard` says: it is for transfers that nobody has asked for."""
-    allowed: AbstractContextManager[None] = jax.transfer_guard_device_to_host("allow")
-    return allowed
 
 
 def _bin_of_each_key() -> np.ndarray[Any, np.dtype[np.int32]]:

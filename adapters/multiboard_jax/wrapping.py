@@ -10,10 +10,11 @@ import jax
 import numpy as np
 
 from multiboard import tags
-from multiboard.arguments import check_positive, check_run, check_start_step
+from multiboard.arguments import check_flag, check_positive, check_run, check_start_step
 from multiboard.errors import ArgumentError
 from multiboard_jax.capture import WrappedStep
-from multiboard_jax.options import check_flag, check_jit_options, check_options
+from multiboard_jax.compiled import check_step
+from multiboard_jax.options import check_jit_options, check_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -45,12 +46,15 @@ def wrap_train_step(
     At a captured step n the run gets histograms `params/<layer>/<role>` (the values before update n), `grads/<layer>/<role>` (the
     gradients of update n) and `updates/<layer>/<role>` (what update n adds), their norms and numbers of non-finite values,
     `update_ratio/<layer>/<role>`, and `train/learning_rate`. Weights and losses are the same as without, and the loop does not
-    wait for a device. What goes wrong in a capture is counted in `multiboard/errors` and said once.
+    wait for a device. What goes wrong in a capture is counted in `multiboard/errors` and said once. If the measured variant
+    fails, the step runs plain, and it is tried again 1, 2, 4, 8, ... captures later.
+
+    One thread calls the step. Inside `jit`, `scan`, `vmap` or `grad` it is the step itself and logs nothing, which is said once.
 
     Give the step without `jit`: the wrapper compiles it, once as it is and once with the measurement, which runs at captured
     steps. The first captured step, and the first one of new shapes, therefore takes as long as one more compilation. A step that
-    is jitted already (`jax.jit`, `nnx.jit`, `equinox.filter_jit`) is used as it is at the other steps; the measured variant is
-    compiled from the function inside, and the options of the outer `jit` are to be repeated here, because they cannot be read.
+    is jitted already (`jax.jit`, `nnx.jit`, `equinox.filter_jit`) is used as it is at the other steps and keeps its shardings at
+    the measured ones; which arguments are donated or static is to be repeated here, because it cannot be read.
 
     Plain pytrees, a `TrainState`, steps that change NNX modules, and modules of equinox are supported. Optimizers in the
     arguments (in a `TrainState`, an `nnx.Optimizer`, or themselves static) are seen; one that is a global variable of the step
@@ -60,7 +64,8 @@ def wrap_train_step(
     Args:
         train_step: e.g. `step(params, opt_state, batch) -> (params, opt_state, metrics)`, with a training state
             `step(state, batch) -> (state, metrics)`, or with NNX `step(model, optimizer, batch) -> metrics`. The metrics are a
-            dict of scalars or a scalar loss, alone or last in a tuple.
+            dict of scalars, a scalar loss or None, alone or last in a tuple or list. A metric that is donated to the next step
+            cannot be read: return it apart, or a copy.
         run: where to log. On other processes than 0 of a distributed job it may be None, and is not written to.
         every: updates from one capture to the next, at least 1; step 0 is captured.
         log: any of 'params', 'grads', 'updates', 'optimizer_state' (as update n has used it) and 'buffers' (batch statistics
@@ -77,20 +82,20 @@ def wrap_train_step(
         donate_argnums: as for `jax.jit`.
         donate_argnames: as for `jax.jit`.
         metrics: log what the step returns, at every step, as 'train/<name>' ('train/loss' for a bare scalar). Names with '/'
-            stay as they are, and entries of nested dicts have such names. False logs nothing of it.
+            stay as they are, and entries of nested dicts have such names; None is left out. False logs nothing of it.
 
     Returns:
         The step, to be called as before; it returns the same. It has `step`, `pause`, `resume` and `log_now`.
 
     Raises:
-        ArgumentError: an argument is not one of the possible ones; at the first call: the step does not return metrics.
+        ArgumentError: an argument is not one of the possible ones; at the first call, before the update: the step does not return
+            metrics. Steps of NNX and equinox cannot be asked before, and what is wrong with them is reported.
 
     Example:
         >>> step = wrap_train_step(train_step, run, every=100)  # doctest: +SKIP
         >>> params, opt_state, metrics = step(params, opt_state, batch)  # doctest: +SKIP
     """
-    if not callable(train_step):
-        raise ArgumentError("train_step", train_step, "pass the function that makes one update")
+    check_step(train_step)
     if isinstance(getattr(train_step, "func", train_step), WrappedStep):  # also as a method of an object
         raise ArgumentError("train_step", train_step, "pass the step itself: this one is wrapped already")
     if isinstance(learning_rate, bool) or not (
@@ -118,7 +123,7 @@ def _rate(learning_rate: float | Callable[[Any], Any], step: int) -> Any:
     """Return the learning rate of a step without waiting: a schedule is evaluated on the host's own device."""
     if not callable(learning_rate):
         return learning_rate
-    with _host():
+    with _host(), jax.transfer_guard("allow"):
         return learning_rate(np.int32(step))
 
 

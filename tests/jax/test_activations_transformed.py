@@ -56,9 +56,6 @@ class LinenShared(linen.Module):
         return dense(dense(x))
 
 
-OLD = pytest.mark.xfail(
-    not hasattr(jax, "make_user_context"), strict=True, reason="this JAX keeps the traces of one layer for others like it"
-)
 PAIR = {"first": SIZE, "first/dense": SIZE, "second": SIZE, "second/dense": SIZE}
 LINEN = {
     "plain": (LinenPair(LinenBlock), PAIR),
@@ -165,7 +162,7 @@ def nnx_step(model, x):
     return nnx.to_pure_dict(grads), loss
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=OLD) if name == "jit" else name for name in LINEN])
+@pytest.mark.parametrize("name", LINEN)
 def test_layers_of_linen(name, run, written):
     model, expected = LINEN[name]
     step, params = linen_step(model), model.init(jax.random.key(0), X)
@@ -217,7 +214,6 @@ def test_layers_of_a_merged_nnx_module_that_are_called_directly_have_their_whole
     assert sizes(written()) == {"first/dense": SIZE, "second": SIZE, "second/dense": SIZE}
 
 
-@OLD
 def test_two_steps_may_choose_different_layers_of_what_both_compile(run, written):
     @jax.jit
     def forward(params, x):

@@ -1,9 +1,14 @@
 """Captures can be paused, resumed and asked for; the step tells what it is, and lowers as a jitted function does."""
 
+import copy
+import pickle
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
+import multiboard as mb
 import multiboard.jax as mbj
 
 X = jnp.ones(3)
@@ -51,10 +56,38 @@ def test_a_number_set_after_restoring_a_checkpoint_is_that_of_the_next_step(run,
     assert written().scalars["train/loss"].step.tolist() == [14, 15]
 
 
+@pytest.mark.parametrize("number", [7, np.int64(7), np.array(7, np.uint8), jnp.array(7)], ids=["int", "NumPy", "array", "device"])
+def test_a_number_of_any_kind_of_integer_is_set(number, run, written):
+    step = mbj.wrap_train_step(tagged, run, every=7)
+    step.step = number
+    with run, jax.transfer_guard("disallow"):
+        step(X)
+    assert type(step.step) is int
+    assert steps(written) == [7]
+
+
+@pytest.mark.parametrize("number", [-1, 1.0, True, None, "3", np.ones(2, np.int32), jnp.ones(())])
+def test_another_number_is_an_error_that_changes_nothing(number, run):
+    step = mbj.wrap_train_step(tagged, run, start_step=3)
+    with run, pytest.raises(mb.ArgumentError, match=r"'step' got .* pass the number of updates taken before"):
+        step.step = number
+    assert step.step == 3
+
+
+@pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_it_cannot_be_copied_or_pickled_and_says_what_to_do(copied, run):
+    step = mbj.wrap_train_step(tagged, run)
+    with run, pytest.raises(TypeError, match="neither copied nor pickled; wrap the training step again"):
+        copied(step)
+
+
 def test_the_plain_variant_can_be_lowered_and_makes_no_update(run):
+    def untagged(x):
+        return x.sum()
+
     step = mbj.wrap_train_step(tagged, run)
     with run:
-        assert step.lower(X).as_text() == jax.jit(lambda x: x.sum()).lower(X).as_text().replace("jit__lambda", "jit_tagged")
+        assert step.lower(X).as_text() == jax.jit(untagged).lower(X).as_text().replace("jit_untagged", "jit_tagged")
     assert step.step == 0
     assert repr(step) == "WrappedStep('tagged', step=0)"
 

@@ -6,28 +6,51 @@ import optax
 import pytest
 
 import multiboard.jax as mbj
+from multiboard_jax._compat import is_collecting
 
 X = jnp.ones(3)
 
 
-def test_a_step_that_cannot_be_measured_trains_without(run, causes, written, warned):
-    traces = []
+def fails_while(is_failing):
+    """A step that raises when it is traced to be measured, as long as a person says so."""
 
     def train_step(x):
-        traces.append(x)
-        if len(traces) == 1:  # the measured variant is traced first
+        if is_collecting() and is_failing():
             raise RuntimeError("cannot be traced now")
-        return mbj.tag("x", x).sum()
+        return mbj.tag("x/y", x).sum()
 
-    step = mbj.wrap_train_step(train_step, run, every=2)
+    return train_step
+
+
+def test_a_step_that_cannot_be_measured_trains_without_and_is_tried_at_ever_longer_intervals(run, causes, written, warned):
+    step = mbj.wrap_train_step(fails_while(lambda: True), run, every=2)
     with run:
-        assert [float(step(X)) for _ in range(5)] == [3.0] * 5
-    assert [cause for cause, _ in causes] == ["measured step"] * 3 + ["summary"]
-    assert "runs without: RuntimeError: cannot be traced now" in str(warned[0].message)
+        assert [float(step(X)) for _ in range(20)] == [3.0] * 20
+    assert [cause for cause, _ in causes] == ["measured step"] * 4 + ["summary"]
+    assert str(warned[0].message).endswith("runs without: RuntimeError: cannot be traced now")
     assert len(warned) == 2
-    assert written().scalars["train/loss"].step.tolist() == [0, 1, 2, 3, 4]
-    assert written().scalars["multiboard/errors"].value.tolist() == [1, 2, 3]
+    assert written().scalars["train/loss"].step.tolist() == list(range(20))
+    errors = written().scalars["multiboard/errors"]
+    assert (errors.step.tolist(), errors.value.tolist()) == ([0, 2, 6, 14], [1, 2, 3, 4])
     assert list(written().histograms) == []
+
+
+def test_captures_go_on_when_the_cause_is_gone(run, written, warned):
+    failing = [True, True]
+    step = mbj.wrap_train_step(fails_while(lambda: failing and failing.pop()), run, every=1)
+    with run:
+        for _ in range(6):
+            step(X)
+    assert written().histograms["x/y"].step.tolist() == [3, 4, 5]
+    assert written().scalars["multiboard/errors"].step.tolist() == [0, 1]
+    assert warned
+
+
+def test_a_jitted_step_that_cannot_be_measured_is_told_to_repeat_its_static_arguments(run, warned):
+    jitted = jax.jit(lambda x, factor: mbj.tag("x", x * factor).sum() if factor > 1 else x.sum(), static_argnums=1)
+    with run:
+        assert mbj.wrap_train_step(jitted, run)(X, 2) == 6
+    assert "if its own jit has static_argnums or static_argnames, repeat them in wrap_train_step" in str(warned[0].message)
 
 
 def test_an_error_of_the_step_itself_reaches_the_caller_and_is_not_counted_as_an_update(run, written):
@@ -83,7 +106,7 @@ def test_what_goes_wrong_in_captures_is_counted_in_the_run(run, written, warned)
     step(X)
     with run:
         run.scalar("train/learning_rate", 1.0, 0)
-        step._rate = lambda _: 1 / 0
+        step._delivery._rate = lambda _: 1 / 0
         for _ in range(4):
             step(X)
     assert written().scalars["multiboard/errors"].value.tolist() == [1, 2]

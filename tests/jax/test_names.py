@@ -29,6 +29,18 @@ def test_numbers_scalars_and_iterations_are_told_apart(run, written):
     assert list(data.histograms) == ["activations/name", "activations/name#1", "activations/twice"]
 
 
+def test_no_value_takes_the_place_of_another_that_has_its_number_in_the_name(run, written):
+    def train_step(x):
+        for i, name in enumerate(["q/a#1", "q/a", "q/a", "q/a", "q/a#1"]):
+            x = mbj.tag(name, x + i)
+        return x.sum()
+
+    with run:
+        mbj.wrap_train_step(train_step, run)(jnp.zeros(1))
+    smallest = {tag: column.value[0][0, 0].item() for tag, column in written().histograms.items()}
+    assert smallest == {"q/a#1": 0, "q/a": 1, "q/a#2": 3, "q/a#3": 6, "q/a#1#1": 10}
+
+
 def test_effects_in_a_step_stay_in_their_order(run, capfd):
     def train_step(x):
         jax.debug.print("first {}", x[0], ordered=True)

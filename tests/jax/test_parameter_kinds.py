@@ -72,6 +72,17 @@ def test_gradients_that_cannot_be_seen_are_said_once(plain, train, run, causes, 
     assert list(written().histograms) == []
 
 
+def test_a_tap_without_arrays_is_not_said_to_be_missing(run, causes):
+    tx = mbj.tap(optax.sgd(0.1))
+
+    def train_step(opt_state, x):
+        return tx.update({}, opt_state, {})[1], x.sum()
+
+    with run, pytest.warns(mb.MultiboardWarning, match="the tapped optimizer is given no arrays of numbers"):
+        mbj.wrap_train_step(train_step, run)(tx.init({}), jnp.ones(2))
+    assert [cause for cause, _ in causes] == ["no arrays in the tap"]
+
+
 def test_parameters_that_do_not_reach_the_optimizer_are_said_to_be_missing(run, causes, written):
     with pytest.warns(mb.MultiboardWarning, match=r"pass them on: tx.update\(grads, opt_state, params\)"):
         update_once({"dense": {"w": jnp.ones(2)}}, run, pass_params=False)

@@ -65,7 +65,7 @@ def test_an_nnx_optimizer_stays_its_own(nnx_training, run, written, layers):
     with run:
         for _ in range(4):
             step(*args, np.ones((6, 5), np.float32), np.zeros(6, np.int32))
-    assert args[1].tx is tx
+    assert args[1].tx == tx  # older versions of Flax copy the tuple
     assert list(written().histograms) == [f"{group}/{layer}" for group in GROUPS for layer in layers]
 
 
@@ -116,11 +116,11 @@ def test_several_states_are_told_apart_by_the_names_of_their_arguments(run, writ
     assert written().scalars["train/learning_rate/critics/first"].value.tolist() == [0.25]
 
 
-def test_several_nnx_optimizers_are_told_apart_by_the_names_of_their_arguments(run, written):
+def test_several_nnx_optimizers_are_told_apart_by_the_names_of_their_arguments(update_nnx, run, written):
     def train_step(student, teacher, fast, slow, x):
         for model, optimizer in ((student, fast), (teacher, slow)):
             loss, grads = nnx.value_and_grad(lambda model: jnp.mean(model(x) ** 2))(model)
-            optimizer.update(model, grads)
+            update_nnx(optimizer, model, grads)
         return loss
 
     models = [nnx.Linear(2, 3, rngs=nnx.Rngs(i)) for i in range(2)]
@@ -131,7 +131,7 @@ def test_several_nnx_optimizers_are_told_apart_by_the_names_of_their_arguments(r
     assert set(written().histograms) == expected
 
 
-def test_parameters_that_no_optimizer_updates_are_written_too(run, written):
+def test_parameters_that_no_optimizer_updates_are_written_too(update_nnx, run, written):
     class Tuned(nnx.Module):
         def __init__(self, rngs):
             self.frozen = nnx.Linear(2, 2, rngs=rngs)
@@ -144,7 +144,7 @@ def test_parameters_that_no_optimizer_updates_are_written_too(run, written):
 
     def train_step(model, optimizer, x):
         loss, grads = nnx.value_and_grad(lambda m: jnp.mean(m(x) ** 2), argnums=nnx.DiffState(0, chosen))(model)
-        optimizer.update(model, grads)
+        update_nnx(optimizer, model, grads)
         return loss
 
     model = Tuned(nnx.Rngs(0))

@@ -100,7 +100,7 @@ def test_a_model_of_nnx_as_split_state_is_trained_the_same(run, written):
     assert list(written().histograms) == names(["bias", "kernel"])
 
 
-def test_a_nnx_training_with_random_numbers_is_the_same_and_goes_on_with_the_same_numbers(run):
+def test_a_nnx_training_with_random_numbers_is_the_same_and_goes_on_with_the_same_numbers(update_nnx, run):
     class Network(nnx.Module):
         def __init__(self, rngs):
             self.dense = nnx.Linear(3, 3, rngs=rngs)
@@ -110,9 +110,9 @@ def test_a_nnx_training_with_random_numbers_is_the_same_and_goes_on_with_the_sam
             return self.drop(self.dense(x))
 
     def train_step(model, optimizer, rngs, x):
-        noise = rngs.noise.normal(x.shape)
+        noise = jax.random.normal(rngs.noise(), x.shape)
         loss, grads = nnx.value_and_grad(lambda model: jnp.mean(model(x + noise) ** 2))(model)
-        optimizer.update(model, grads)
+        update_nnx(optimizer, model, grads)
         return loss
 
     def losses(step):
@@ -126,7 +126,7 @@ def test_a_nnx_training_with_random_numbers_is_the_same_and_goes_on_with_the_sam
     assert len(set(expected)) == 5
 
 
-def test_a_nnx_step_inside_one_object_is_measured(run, written):
+def test_a_nnx_step_inside_one_object_is_measured(update_nnx, run, written):
     class Trainer(nnx.Module):
         def __init__(self):
             self.model = nnx.Linear(3, 2, rngs=nnx.Rngs(0))
@@ -134,7 +134,7 @@ def test_a_nnx_step_inside_one_object_is_measured(run, written):
 
     def train_step(trainer, x):
         loss, grads = nnx.value_and_grad(lambda model: jnp.mean(model(x) ** 2))(trainer.model)
-        trainer.optimizer.update(trainer.model, grads)
+        update_nnx(trainer.optimizer, trainer.model, grads)
         return loss
 
     with run:

@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import optax.contrib
 import pytest
+from flax.training.train_state import TrainState
 
 import multiboard as mb
 import multiboard.jax as mbj
@@ -13,13 +14,14 @@ import multiboard.jax as mbj
 PARAMS = {"dense": {"kernel": jnp.ones((2, 3)), "bias": jnp.zeros(3)}}
 ROLES = ("bias", "kernel")
 SOME = {"dense": {"kernel": True, "bias": False}}
+partition = getattr(optax, "partition", None) or optax.multi_transform  # the name before optax 0.2.5
 
 OPTIMIZERS = {
     "adamw": lambda: optax.adamw(1e-3),
     "chain": lambda: optax.chain(optax.clip_by_global_norm(0.1), optax.trace(0.9), optax.scale(-0.1)),
     "injected": lambda: optax.inject_hyperparams(optax.sgd)(0.1, momentum=0.9),
     "masked": lambda: optax.masked(optax.adam(1e-3), SOME),
-    "partition": lambda: optax.partition({True: optax.adam(1e-3), False: optax.sgd(0.1)}, SOME),
+    "partition": lambda: partition({True: optax.adam(1e-3), False: optax.sgd(0.1)}, SOME),
     "accumulated": lambda: optax.MultiSteps(optax.adam(1e-3), every_k_schedule=2),
     "if finite": lambda: optax.apply_if_finite(optax.adam(1e-3), max_consecutive_errors=3),
     "schedule-free": lambda: optax.contrib.schedule_free(optax.sgd(0.1), 0.1, b1=0.9),
@@ -187,3 +189,27 @@ def test_something_that_is_no_optimizer_is_refused():
 def test_a_name_or_stage_that_is_no_text_is_refused(argument):
     with pytest.raises(mb.ArgumentError, match=f"argument '{argument}' got 3"):
         mbj.tap(optax.sgd(0.1), **{argument: 3})
+
+
+@pytest.mark.parametrize("wrap", [mbj.tap, lambda tx: tx], ids=["tapped", "found in a TrainState"])
+def test_an_optimizer_keeps_what_it_has_besides_init_and_update(wrap, run, written, causes):
+    tx = wrap(optax.MultiSteps(optax.sgd(0.1), every_k_schedule=2))
+
+    def train_step(state, grads):
+        state = state.apply_gradients(grads=grads)
+        return state, {"updated": state.tx.has_updated(state.opt_state)}
+
+    step = mbj.wrap_train_step(train_step, run, every=1)
+    state = TrainState.create(apply_fn=None, params=PARAMS, tx=tx)
+    with run:
+        for i in range(4):
+            state, _ = step(state, grads_at(i))
+    assert causes == []
+    assert written().scalars["train/updated"].value.tolist() == [0, 1, 0, 1]
+    assert written().histograms["grads/dense/kernel"].step.tolist() == [0, 1, 2, 3]
+
+
+def test_a_tapped_optimizer_says_what_it_does_not_have():
+    tx = mbj.tap(optax.MultiSteps(optax.sgd(0.1), every_k_schedule=2))
+    with pytest.raises(AttributeError, match="'MultiSteps' object has no attribute 'missing'"):
+        tx.missing()

@@ -12,12 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from flax import nnx
 
 import multiboard as mb
 from multiboard.clean_copy import repair
-
-pytestmark = pytest.mark.skipif(not hasattr(nnx, "List"), reason="the example is written for Flax 0.12")
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "jax_sharded_transformer.py"
 MODEL = "--layers 1 --width 32 --heads 2 --context 16 --batch-size 4"
