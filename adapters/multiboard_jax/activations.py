@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any, Final
 import jax
 
 from multiboard import tags
+from multiboard.selection import Selection
 from multiboard_jax._compat import apart
 from multiboard_jax.layer_paths import join, unmark
 from multiboard_jax.layers import Frame, Watcher, watching
-from multiboard_jax.selection import Selection
 from multiboard_jax.tagging import HISTOGRAM, Label, bind, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
-    from multiboard_jax.selection import Chosen
+    from multiboard.selection import Chosen
 
 STAGE: Final = "output"
 

@@ -12,7 +12,7 @@ from multiboard_jax.activations import check
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from multiboard_jax.selection import Chosen, Selection
+    from multiboard.selection import Chosen, Selection
 
 GROUPS: Final = (tags.PARAMS, tags.GRADS, tags.UPDATES, tags.OPTIMIZER_STATE, tags.BUFFERS)
 

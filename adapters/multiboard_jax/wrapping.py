@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from multiboard.run import Run
-    from multiboard_jax.selection import Chosen
+    from multiboard.selection import Chosen
 
 
 def wrap_train_step(

@@ -22,9 +22,9 @@ from multiboard_torch.outputs import Hook, LayerOutput, Switch, begin_anew
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from multiboard.selection import Selection
     from multiboard_torch.draft import Processes
     from multiboard_torch.options import Options
-    from multiboard_torch.selection import Selection
 
 
 class Activations:
@@ -46,7 +46,7 @@ class Activations:
         self._handles: list[Any] = []
         try:
             self._attach()
-            selection.check_found(self._layers, [name for name, _ in model.named_modules()])
+            selection.check_found(self._layers, [tags.layer_path(name) for name, _ in model.named_modules()])
         except BaseException:
             self.remove()
             raise
@@ -101,7 +101,7 @@ class Activations:
         known = {id(layer.module) for layer in self._layers.values()}
         for name, module in self._model.named_modules():
             path = tags.layer_path(name)
-            if path and id(module) not in known and self._selection.has(name, module):
+            if path and id(module) not in known and self._selection.has(path, module):
                 layer = self._layers[path] = LayerOutput(module, name, self.switch, self._report, _device_of(module, self._model))
                 self._handles.append(module.register_forward_hook(Hook(self.switch, layer)))
 

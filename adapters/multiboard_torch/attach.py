@@ -13,13 +13,13 @@ from multiboard import tags
 from multiboard.arguments import check_positive, check_run, check_start_step
 from multiboard.errors import ArgumentError
 from multiboard.run import Run
+from multiboard.selection import Selection
 from multiboard_torch import distributed
 from multiboard_torch.activations import Activations
 from multiboard_torch.capture import Watch
 from multiboard_torch.claims import Claim
 from multiboard_torch.draft import Processes
 from multiboard_torch.options import check_options
-from multiboard_torch.selection import Selection
 from multiboard_torch.spacing import Spacing, check_overhead
 from multiboard_torch.statistics import kernel_for
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from torch.optim import Optimizer
 
-    from multiboard_torch.selection import Chosen
+    from multiboard.selection import Chosen
 
 
 def watch(

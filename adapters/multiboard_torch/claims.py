@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from multiboard.errors import ArgumentError
 from multiboard_torch.layers import named_parameters
 from multiboard_torch.optimizers import held_by
+from multiboard_torch.selection import among
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from multiboard.run import Run
+    from multiboard.selection import Selection
     from multiboard_torch.layers import Named
-    from multiboard_torch.selection import Selection
 
 
 class Claim:
@@ -68,7 +69,7 @@ class Claim:
         """Return the parameters that are to be written by anyone."""
         if self._layers is None:
             return self.names()
-        return self._layers.among(self.names(), self._model)
+        return among(self._layers, self.names(), self._model)
 
     def own(self) -> list[Named]:
         """Return the parameters that this watch writes; only one that two optimizers hold has a second writer in the run."""

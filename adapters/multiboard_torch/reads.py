@@ -9,18 +9,19 @@ from torch import nn, no_grad
 from multiboard import tags
 from multiboard.arguments import check_run
 from multiboard.errors import ArgumentError, MultiboardError
+from multiboard.selection import Selection
 from multiboard_torch.buffers import Buffers
 from multiboard_torch.draft import Draft, Processes, found_parameter
 from multiboard_torch.layers import named_parameters
 from multiboard_torch.options import check_options
-from multiboard_torch.selection import Selection
+from multiboard_torch.selection import among
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from multiboard.run import Run
+    from multiboard.selection import Chosen
     from multiboard_torch.layers import Named
-    from multiboard_torch.selection import Chosen
 
 
 def log_params(
@@ -72,7 +73,7 @@ def _chosen(model: nn.Module, layers: Chosen | None) -> list[Named]:
     if not isinstance(model, nn.Module):
         raise ArgumentError("model", model, "pass the torch.nn.Module that is trained")
     named = list(named_parameters(model))
-    return named if layers is None else Selection("layers", layers).among(named, model)
+    return named if layers is None else among(Selection("layers", layers), named, model)
 
 
 def _log(group: str, found: list[tuple[Named, Tensor]], run: Run, step: int, *, histograms: bool, norms: bool) -> None:

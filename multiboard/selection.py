@@ -1,17 +1,20 @@
-"""Which layers are meant: by patterns on their paths, or by a function."""
+"""Which layers are meant: by patterns on their paths, or by a function; the same in every adapter."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from multiboard.errors import ArgumentError, did_you_mean
 
 Pattern: TypeAlias = "str | re.Pattern[str]"
 Chosen: TypeAlias = "Pattern | Iterable[Pattern] | Callable[[str, Any], bool]"
 """What a user may pass: patterns like 'encoder.*', compiled regular expressions, or a function of name and layer."""
+
+_LISTED: Final = 8
+"""Names that are given as examples: enough to see how they are spelled."""
 
 
 class Selection:
@@ -27,9 +30,9 @@ class Selection:
     """
 
     def __init__(self, name: str, chosen: Chosen) -> None:
-        self._name = name
+        self._name, self._chosen = name, chosen
         self._function: Callable[[str, Any], bool] | None = None
-        self._patterns: Sequence[Pattern] = ()
+        self._patterns: list[Pattern] = []
         if isinstance(chosen, (str, re.Pattern)):
             self._patterns = [chosen]
         elif callable(chosen):
@@ -40,31 +43,48 @@ class Selection:
             raise ArgumentError(name, chosen, "pass patterns such as ['encoder.*'], or a function of a layer's name and module")
 
     def has(self, path: str, layer: Any) -> bool:
-        """Tell whether a layer is meant, by its path with slashes and the object itself."""
+        """Tell whether a layer or parameter is meant, by its path with slashes and the layer itself."""
         if self._function is not None:
-            return bool(self._function(path.replace("/", "."), layer))
+            return bool(self._function(_dotted(path), layer))
         return any(_matches(pattern, path) for pattern in self._patterns)
 
-    def missing(self, meant: Iterable[str], known: Iterable[str]) -> Iterator[tuple[str, str]]:
+    def check_found(self, found: Iterable[object], paths: Iterable[str]) -> None:
+        """Raise ArgumentError if nothing was found among the paths."""
+        if not any(True for _ in found):
+            known = [_dotted(path) for path in paths]
+            hints = "".join(_hint(pattern, known) for pattern in self._patterns)
+            remedy = f"no layer of the model is meant by it; {_there_are(known)}{hints}"
+            raise ArgumentError(self._name, self._chosen, remedy)
+
+    def missing(self, meant: Iterable[str], paths: Iterable[str]) -> Iterator[tuple[str, str]]:
         """Yield a cause and a message for each pattern that means nothing.
 
         Args:
             meant: the paths of the layers that were found to be meant.
-            known: the paths of all layers that were called.
+            paths: those of all layers that were called.
         """
-        meant, known = list(meant), [path.replace("/", ".") for path in known]
-        listed = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")  # noqa: PLR2004  # enough to see how they are spelled
-        there = f"there are {listed}." if known else "no layer of Flax was called in the step."
+        meant, known = list(meant), [_dotted(path) for path in paths]
+        there = _there_are(known) if known else "no layer was called in the step."
         if self._function is not None and not meant:
             yield f"{self._name} function", f"no layer of the model is meant by the function in {self._name}; {there}"
         for pattern in self._patterns:
             if not any(_matches(pattern, path) for path in meant):
-                hint = did_you_mean(pattern, known) if isinstance(pattern, str) else ""
-                yield f"{self._name} {pattern}", f"no layer of the model is meant by {pattern!r} in {self._name}; {there}{hint}"
+                message = f"no layer of the model is meant by {pattern!r} in {self._name}; {there}{_hint(pattern, known)}"
+                yield f"{self._name} {pattern}", message
 
 
 def _matches(pattern: Pattern, path: str) -> bool:
-    return any(
-        fnmatchcase(spelling, pattern) if isinstance(pattern, str) else pattern.search(spelling) is not None
-        for spelling in (path.replace("/", "."), path)
-    )
+    spellings = _dotted(path), path
+    return any(fnmatchcase(s, pattern) if isinstance(pattern, str) else pattern.search(s) is not None for s in spellings)
+
+
+def _dotted(path: str) -> str:
+    return path.replace("/", ".")
+
+
+def _there_are(known: list[str]) -> str:
+    return f"there are {', '.join(known[:_LISTED])}{', ...' if len(known) > _LISTED else ''}."
+
+
+def _hint(pattern: Pattern, known: list[str]) -> str:
+    return did_you_mean(pattern, known) if isinstance(pattern, str) else ""
