@@ -71,7 +71,7 @@ def test_a_count_that_raises_does_not_end_the_loop(log_dir, written):
 
 
 WRONG = {
-    "loader": (7, "DataLoader"),
+    "loader": (7, "a data loader"),
     "run": ("runs/first", "multiboard.Run"),
     "every": (0, "at least 1"),
     "start_step": (-1, "at least 0"),
