@@ -63,12 +63,13 @@ def main(settings: Settings) -> None:
     digits = Digits(settings)
     model = Classifier(nnx.Rngs(settings.seed))
     load(model, initial_weights(settings.seed))
-    tx = mbj.tap(optax.sgd(settings.learning_rate, settings.momentum))
-    optimizer = nnx.Optimizer(model, tx, wrt=nnx.Param)
+    optimizer = nnx.Optimizer(model, optax.sgd(settings.learning_rate, settings.momentum), wrt=nnx.Param)
     evaluate = nnx.jit(loss_and_logits)
     val_x, val_y = digits.val
     with mb.Run(settings.log_dir, config=settings.config("flax")) as run:
-        step_fn = mbj.wrap_train_step(train_step, run, every=settings.every, learning_rate=settings.learning_rate)
+        step_fn = mbj.wrap_train_step(
+            train_step, run, every=settings.every, log=("params", "grads"), learning_rate=settings.learning_rate
+        )
         run.text("run/notes", NOTES, step=0)
         for step, epoch, batch in digits.steps():
             step_fn(model, optimizer, *batch)  # logs what it returns as train/loss and train/accuracy
