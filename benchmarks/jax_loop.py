@@ -12,17 +12,14 @@ ones, too. 'calls' is the time that the training thread spends in steps and logg
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from clocks import lap, report, start, total
 from contenders import LOGGERS, OURS
-from histogram_pass import read_histograms
 from measure import Contender, of_logger, options, race
-from readback import numbers_of
+from paired import BLOCK, PAIRS, TAGS, check_logged, in_turns
 from targets import JAX_LOOP
-from torch_loop import BLOCK, PAIRS, TAGS, figures_of_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,13 +118,9 @@ def measure(name: str, log_dir: str, pairs: int) -> None:
     loop = Loop()
     logger = LOGGERS[name].open(log_dir)
     attached = WAYS[name](logger, loop)
-    rows = []
-    for pair in range(1 + pairs):
-        blocks = {True: lambda: _logged_block(logger, loop, attached), False: lambda: _plain_block(loop)}
-        measured = {logged: blocks[logged]() for logged in ((True, False) if pair % 2 else (False, True))}
-        rows.append((measured[False], measured[True]))
+    figures = in_turns(pairs, lambda: _plain_block(loop), lambda: _logged_block(logger, loop, attached))
     logger.close()
-    report(**figures_of_pairs(rows[1:]))
+    report(**figures)
 
 
 def _plain_block(loop: Loop) -> dict[str, float]:
@@ -160,19 +153,10 @@ def _block(loop: Loop, step: Step, flush: Callable[[], object]) -> tuple[dict[st
 
 def check(name: str, log_dir: str) -> None:
     """Read all numbers and the distributions of each block back."""
-    form = LOGGERS[name].form
-    numbers = {(tag, step): value for tag, step, value in numbers_of(form, Path(log_dir)) if tag in TAGS}
-    expected = {(tag, step): value for step, metrics in enumerate(_logged) for tag, value in metrics.items()}
-    if numbers.keys() != expected.keys() or not np.allclose([numbers[key] for key in expected], list(expected.values())):
-        raise ValueError(f"{len(numbers)} numbers of {len(expected)}, or other ones")
     import jax
 
-    reader, found = read_histograms(form, log_dir)
     sizes = [leaf.size for leaf in jax.tree.leaves(Loop().state[0])]
-    counted = [round(rows[:, 2].sum()) for rows in found.values()]
-    if sorted(counted) != sorted(sizes * 2 * (len(_logged) // BLOCK)):
-        raise ValueError(f"{len(counted)} histograms instead of {len(sizes) * 2 * (len(_logged) // BLOCK)}, or other counts")
-    report(verified=reader)
+    report(verified=check_logged(name, log_dir, _logged, sizes))
 
 
 def contenders(pairs: int) -> dict[str, Contender]:

@@ -10,27 +10,19 @@ the update beyond that of a plain update; hooks of `wandb.watch` run elsewhere.
 
 from __future__ import annotations
 
-import statistics
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 from clocks import lap, report, start, total
 from contenders import DROP_IN, LOGGERS, OURS
-from histogram_pass import read_histograms
 from measure import Contender, of_logger, options, race
-from readback import numbers_of
+from paired import BLOCK, PAIRS, TAGS, check_logged, in_turns
 from targets import LOOP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-BLOCK = 50
-"""Steps in a block, and from one capture to the next."""
-PAIRS = 12
 BATCH = 128
-TAGS = tuple(f"train/metric_{k}" for k in range(10))
 
 _logged: list[dict[str, float]] = []
 """The metrics of all logged steps, for `check`."""
@@ -117,13 +109,9 @@ def measure(name: str, log_dir: str, pairs: int) -> None:
     """Measure a logger in the loop."""
     loop = Loop()
     logger = LOGGERS[name].open(log_dir)
-    rows = []
-    for pair in range(1 + pairs):
-        blocks = {True: lambda: _logged_block(name, logger, loop), False: lambda: _plain_block(loop)}
-        measured = {logged: blocks[logged]() for logged in ((True, False) if pair % 2 else (False, True))}
-        rows.append((measured[False], measured[True]))
+    figures = in_turns(pairs, lambda: _plain_block(loop), lambda: _logged_block(name, logger, loop))
     logger.close()
-    report(**figures_of_pairs(rows[1:]))
+    report(**figures)
 
 
 def _plain_block(loop: Loop) -> dict[str, float]:
@@ -160,46 +148,10 @@ def _logged_block(name: str, logger: Any, loop: Loop) -> dict[str, float]:
     return found
 
 
-def figures_of_pairs(rows: list[tuple[dict[str, float], dict[str, float]]]) -> dict[str, float]:
-    """Return the medians of the differences between blocks without and with logging, and the time of a step without."""
-
-    def percent(clock: str) -> float:
-        return statistics.median(logged[clock] / plain[clock] - 1 for plain, logged in rows) * 100
-
-    def added_ms(clock: str) -> float:
-        return statistics.median(logged[clock] - plain[clock] for plain, logged in rows) / BLOCK * 1e3
-
-    return {
-        "all_threads_percent": percent("cpu_s"),
-        "main_thread_percent": percent("main_s"),
-        "wall_percent": percent("wall_s"),
-        "added_cpu_ms": added_ms("cpu_s"),
-        "added_main_ms": added_ms("main_s"),
-        "calls_ms": added_ms("calls_s"),
-        "step_ms": statistics.median(plain["wall_s"] for plain, _ in rows) / BLOCK * 1e3,
-        "spread_percent": _spread([logged["cpu_s"] / plain["cpu_s"] for plain, logged in rows]),
-    }
-
-
-def _spread(ratios: list[float]) -> float:
-    """Return the distance of the quartiles in percent: what a difference must exceed."""
-    quarters = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else [0.0, 0.0, 0.0]
-    return (quarters[2] - quarters[0]) * 100
-
-
 def check(name: str, log_dir: str) -> None:
     """Read all numbers and the distributions of each block back."""
-    form = LOGGERS[name].form
-    numbers = {(tag, step): value for tag, step, value in numbers_of(form, Path(log_dir)) if tag in TAGS}
-    expected = {(tag, step): value for step, metrics in enumerate(_logged) for tag, value in metrics.items()}
-    if numbers.keys() != expected.keys() or not np.allclose([numbers[key] for key in expected], list(expected.values())):
-        raise ValueError(f"{len(numbers)} numbers of {len(expected)}, or other ones")
-    reader, found = read_histograms(form, log_dir)
     sizes = [parameter.numel() for parameter in Loop().model.parameters()]
-    counted = [round(rows[:, 2].sum()) for rows in found.values()]
-    if sorted(counted) != sorted(sizes * 2 * (len(_logged) // BLOCK)):
-        raise ValueError(f"{len(counted)} histograms instead of {len(sizes) * 2 * (len(_logged) // BLOCK)}, or other counts")
-    report(verified=reader)
+    report(verified=check_logged(name, log_dir, _logged, sizes))
 
 
 def contenders(pairs: int) -> dict[str, Contender]:
