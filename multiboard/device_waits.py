@@ -6,9 +6,11 @@ import contextlib
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from multiboard.arrays import fetch_scalar
+import numpy as np
+
+from multiboard.protocols import is_pending
 from multiboard.scalar_events import as_scalars
-from multiboard.values import PLAIN
+from multiboard.values import IMMEDIATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,7 +38,7 @@ class DeviceWaits:
         Args:
             logged: in the order of the calls.
         """
-        if _last_foreign(logged[-_MOST:]) is None:
+        if _last_array(logged[-_MOST:]) is None:
             yield logged
             return
         begin = 0
@@ -48,11 +50,12 @@ class DeviceWaits:
 
     def _wait(self, group: Sequence[Logged]) -> None:
         began = monotonic()
-        with contextlib.suppress(Exception):  # it is fetched again, and reported there
-            fetch_scalar(_last_foreign(group))
+        with contextlib.suppress(Exception):  # it is read again, and reported there
+            np.asarray(_last_array(group))
         self._calls = min(2 * self._calls, _MOST) if monotonic() - began < _SOON else max(self._calls // 2, 1)
 
 
-def _last_foreign(group: Sequence[Logged]) -> Foreign | None:
-    values = (value for record in reversed(group) for value in as_scalars(record).values if type(value) not in PLAIN)
-    return next(values, None)
+def _last_array(group: Sequence[Logged]) -> Foreign | None:
+    """Return the last number on a device. Pending ones say themselves when they are ready, and may be fetched only once."""
+    values = (value for record in reversed(group) for value in as_scalars(record).values)
+    return next((value for value in values if type(value) not in IMMEDIATE and not is_pending(value)), None)

@@ -2,19 +2,32 @@
 
 import time
 
+import numpy as np
+
 import multiboard as mb
 from multiboard.device_waits import DeviceWaits
 
 
 class OnDevice:
-    """A number that arrives after a wait."""
+    """An array without axes that arrives after a wait."""
+
+    shape = ()
 
     def __init__(self, number, seconds=0.0):
         self.number, self.seconds = number, seconds
         self.fetched = 0
 
-    def fetch(self):
+    def __array__(self, dtype=None, copy=None):
         time.sleep(self.seconds if not self.fetched else 0)
+        self.fetched += 1
+        return np.asarray(self.number, dtype)
+
+
+class Pending(OnDevice):
+    """A number that may be fetched only once."""
+
+    def fetch(self):
+        time.sleep(self.seconds)
         self.fetched += 1
         return self.number
 
@@ -50,16 +63,25 @@ def test_only_the_last_call_of_a_group_is_waited_for():
 
 def test_a_number_that_cannot_be_read_ends_no_wait():
     class Lost(OnDevice):
-        def fetch(self):
+        def __array__(self, dtype=None, copy=None):
             raise RuntimeError("donated")
 
     assert sizes(DeviceWaits(), [OnDevice(1.0), Lost(2.0), OnDevice(3.0)]) == [1, 2]
 
 
+def test_pending_numbers_are_left_to_be_fetched_once(tmp_path):
+    values = [Pending(float(step)) for step in range(20)]
+    assert sizes(DeviceWaits(), values) == [20]
+    with mb.Run(tmp_path / "run", facts=False) as run:
+        for step, value in enumerate(values):
+            run.scalar("loss", value, step)
+    assert {value.fetched for value in values} == {1}
+
+
 def test_all_steps_are_written_in_order(tmp_path):
     with mb.Run(tmp_path / "run", facts=False) as run:
         for step in range(300):
-            run.log({"loss": OnDevice(float(step), 0.0005), "seen": float(step)}, step)
+            run.log({"loss": Pending(float(step), 0.0005), "seen": float(step)}, step)
     columns = mb.read(tmp_path / "run")["."].scalars
     assert columns["loss"].value.tolist() == columns["seen"].value.tolist() == [float(step) for step in range(300)]
     assert columns["loss"].step.tolist() == list(range(300))
