@@ -45,6 +45,12 @@ def check_flag(name: str, value: object) -> bool:
     return value
 
 
+def check_written(*, histograms: object, norms: object) -> None:
+    """Raise ArgumentError if neither histograms nor norms are to be written."""
+    if not (histograms or norms):
+        raise ArgumentError("histograms", histograms, "with norms=False too nothing would be written; leave one of them on")
+
+
 def check_choices(name: str, values: object, allowed: Iterable[str]) -> tuple[str, ...]:
     """Return the values as a tuple if each is allowed, or raise ArgumentError that offers the nearest one."""
     known = tuple(allowed)

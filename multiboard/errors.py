@@ -145,3 +145,17 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def _type_name(value: object) -> str:
     cls = type(value)
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+
+
+def cause_of(error: Exception, action: str) -> str:
+    """Return what the reports of a run count under, so that the same thing that goes wrong again is said once.
+
+    Args:
+        error: a mistake in a call, whose tag matters, or an exception of anybody else.
+        action: what failed with the latter.
+
+    >>> cause_of(TagError(""), "capture"), cause_of(OSError(), "capture")
+    ('TagError', 'capture OSError')
+    """
+    kind = type(error).__name__
+    return f"{kind} {getattr(error, 'tag', '')}".strip() if isinstance(error, MultiboardError) else f"{action} {kind}"

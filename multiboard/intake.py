@@ -11,7 +11,7 @@ from time import time
 from typing import TYPE_CHECKING, Final
 
 from multiboard.arrays import framework_of
-from multiboard.errors import ArgumentError, CallError, ClosedRunError, MultiboardError, StepError
+from multiboard.errors import ArgumentError, CallError, ClosedRunError, MultiboardError, StepError, cause_of
 from multiboard.tags import TagKinds
 
 if TYPE_CHECKING:
@@ -117,5 +117,4 @@ class Intake:
                 raise error
             finally:
                 del error  # the traceback holds this frame: with the name it would be a cycle, and keep refused tensors alive
-        cause = f"{type(error).__name__} {getattr(error, 'tag', '')}".strip()
-        self._reports.add(cause, str(error))
+        self._reports.add(cause_of(error, "call"), str(error))

@@ -15,7 +15,7 @@ import numpy as np
 from multiboard import tags
 from multiboard.arguments import check_positive, check_run, check_start_step
 from multiboard.arrays import framework_of
-from multiboard.errors import ArgumentError, MultiboardError
+from multiboard.errors import ArgumentError, cause_of
 from multiboard.step_times import Counts, Stopwatch, Sums
 
 if TYPE_CHECKING:
@@ -147,9 +147,8 @@ class Meter:
         try:
             self._run.log(values | (dict(self._memory()) if self._memory is not None else {}), step)
         except Exception as error:  # noqa: BLE001  # nothing of ours may end a training
-            kind = type(error).__name__
-            cause = f"{kind} {getattr(error, 'tag', '')}".strip() if isinstance(error, MultiboardError) else f"meter {kind}"
-            self._report(cause, f"the step times at step {step} were left out: {kind}: {error}")
+            message = f"the step times at step {step} were left out: {type(error).__name__}: {error}"
+            self._report(cause_of(error, "meter"), message)
 
     def _counts(self) -> Counts:
         compiled = 0 if self._compilations is None else self._compilations()

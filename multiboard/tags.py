@@ -34,6 +34,8 @@ GRADS: Final = "grads"
 UPDATES: Final = "updates"
 OPTIMIZER_STATE: Final = "optimizer_state"
 BUFFERS: Final = "buffers"
+GROUPS: Final = (PARAMS, GRADS, UPDATES, OPTIMIZER_STATE, BUFFERS)
+"""What the `log` of a watch or of a wrapped step may name."""
 UPDATE_RATIO: Final = "update_ratio"
 ACTIVATIONS: Final = "activations"
 GRADS_BEFORE_CLIP: Final = "train/grad_norm_before_clip"

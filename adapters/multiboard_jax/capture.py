@@ -11,6 +11,7 @@ import jax
 from multiboard.arrays import transfers_allowed
 from multiboard.errors import ArgumentError
 from multiboard_jax._compat import is_traced
+from multiboard_jax.compiled import home_of
 from multiboard_jax.delivery import Delivery
 from multiboard_jax.distributed import placement_of
 from multiboard_jax.metrics import check, metrics_of
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from multiboard_jax.options import Options
     from multiboard_jax.variants import Variants
 
-_JITTED: Final = type(jax.jit(lambda: None))
 _INSIDE: Final = (
     "a wrapped step is called inside a transformation, e.g. jit or scan, and logs nothing: wrap the outermost function."
 )
@@ -148,12 +148,12 @@ class WrappedStep:
         elif delivery.run is None:
             raise ArgumentError("run", None, "process 0 writes: pass it a multiboard.Run; only other processes may pass None")
 
-    def _complaint(self, variant: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> ArgumentError | None:
+    def _complaint(self, variant: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ArgumentError | None:
         """Return what is wrong with the metrics, before the first update: with it the arguments may be gone.
 
         The trace is the one that the call will use. Other wrappers than that of `jax.jit` may not be traced without an update.
         """
-        if self._unchecked and type(variant) is _JITTED:
+        if self._unchecked and home_of(variant) == "jax":
             shapes = variant.eval_shape(*args, **kwargs)
             try:
                 check(metrics_of(shapes if variant is self._compiled((args, kwargs)).plain else shapes[0]))

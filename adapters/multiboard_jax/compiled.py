@@ -13,6 +13,7 @@ from jax.sharding import Mesh, NamedSharding
 
 from multiboard.errors import ArgumentError
 from multiboard_jax.distributed import Placement
+from multiboard_jax.harvest import of_traced
 from multiboard_jax.reachable import is_equinox_module, is_nnx_object
 
 if TYPE_CHECKING:
@@ -79,17 +80,12 @@ def asked_placement(step: _Step, args: Sequence[Any], kwargs: Mapping[str, Any])
         args: its arguments inside a trace; whatever is not being traced is static.
         kwargs: likewise.
     """
-    leaves, structure = jax.tree.flatten((tuple(args), dict(kwargs)))
-    traced = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.core.Tracer)]
 
-    def call(values: Sequence[Any]) -> Any:
-        filled = list(leaves)
-        for i, value in zip(traced, values, strict=True):
-            filled[i] = value
-        args, kwargs = jax.tree.unflatten(structure, filled)
+    def arrays(*args: Any, **kwargs: Any) -> list[Any]:
         return [leaf for leaf in jax.tree.leaves(step(*args, **kwargs)) if isinstance(leaf, jax.core.Tracer)]
 
-    for eqn in jax.make_jaxpr(call)([leaves[i] for i in traced]).jaxpr.eqns:
+    call, inputs = of_traced(arrays, tuple(args), dict(kwargs))
+    for eqn in jax.make_jaxpr(call)(inputs).jaxpr.eqns:
         for sharding in (*eqn.params.get("in_shardings", ()), *eqn.params.get("out_shardings", ())):
             if isinstance(sharding, NamedSharding) and isinstance(sharding.mesh, Mesh) and sharding.mesh.size > 1:
                 return Placement(sharding.mesh)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 
 from multiboard import tags
-from multiboard.errors import MultiboardError
+from multiboard.errors import MultiboardError, cause_of
 from multiboard.values import Capture
 from multiboard_jax.collected import pending
 from multiboard_jax.metrics import MetricsReader
@@ -122,9 +122,7 @@ class Delivery:
             self._report(error, otherwise, step)
 
     def _report(self, error: Exception, what: str, step: int) -> None:
-        kind = type(error).__name__
-        cause = f"{kind} {getattr(error, 'tag', '')}".strip() if isinstance(error, MultiboardError) else f"capture {kind}"
-        self.error(cause, f"{what}: {kind}: {error}", step)
+        self.error(cause_of(error, "capture"), f"{what}: {type(error).__name__}: {error}", step)
 
 
 def _log_scalars(run: Run, measurement: Measurement, step: int) -> None:

@@ -62,17 +62,7 @@ def harvest(step: Callable[..., Any], placement: Placement | None, *args: Any, *
     Returns:
         What the step returns, and what was found.
     """
-    leaves, structure = jax.tree.flatten((args, kwargs))
-    traced = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.core.Tracer)]
-
-    def call(values: Sequence[Any]) -> Any:
-        inner = list(leaves)  # a copy: what is traced here must not outlive the trace
-        for i, value in zip(traced, values, strict=True):
-            inner[i] = value
-        args, kwargs = jax.tree.unflatten(structure, inner)
-        return step(*args, **kwargs)
-
-    inputs = [leaves[i] for i in traced]
+    call, inputs = of_traced(step, args, kwargs)
     with collecting():
         closed, shapes = jax.make_jaxpr(call, return_shape=True)(inputs)
     result = Harvest(placement)
@@ -83,6 +73,21 @@ def harvest(step: Callable[..., Any], placement: Placement | None, *args: Any, *
     for tagged in found:
         result.add(tagged.label.name, tagged)
     return jax.tree.unflatten(jax.tree.structure(shapes), outputs), result
+
+
+def of_traced(function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Callable[[Sequence[Any]], Any], list[Any]]:
+    """Return a function as one of those leaves of its arguments that are being traced, and these; the others are static."""
+    leaves, structure = jax.tree.flatten((args, kwargs))
+    traced = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.core.Tracer)]
+
+    def call(values: Sequence[Any]) -> Any:
+        inner = list(leaves)  # a copy: what is traced here must not outlive the trace
+        for i, value in zip(traced, values, strict=True):
+            inner[i] = value
+        args, kwargs = jax.tree.unflatten(structure, inner)
+        return function(*args, **kwargs)
+
+    return call, [leaves[i] for i in traced]
 
 
 def _found_beside(closed: ClosedJaxpr, inputs: Sequence[Any], result: Harvest) -> list[Tagged]:

@@ -18,7 +18,6 @@ from multiboard_jax.distributed import replicated
 from multiboard_jax.harvest import Harvest, harvest
 from multiboard_jax.norms import norms_of
 from multiboard_jax.optimizer import taps_seen
-from multiboard_jax.options import GROUPS
 from multiboard_jax.parameters import add_parameters, held
 from multiboard_jax.reachable import (
     Arguments,
@@ -196,7 +195,7 @@ def _is_array(leaf: object) -> bool:
 
 def _measurement(found: Harvest, holders: Held, seeing: _Seeing, placement: Placement | None) -> Measurement:
     options = seeing.options
-    for name in [name for name in found.found if _group(name) in set(GROUPS) - set(options.groups)]:
+    for name in [name for name in found.found if _group(name) in set(tags.GROUPS) - set(options.groups)]:
         del found.found[name]
     notes = [*_notes(found, options, met_tap=seeing.met_tap), *(seeing.layers.notes(found.found) if seeing.layers else ())]
     if tags.PARAMS in options.groups:
@@ -204,7 +203,7 @@ def _measurement(found: Harvest, holders: Held, seeing: _Seeing, placement: Plac
         if tags.GRADS in _groups(found) and tags.PARAMS not in _groups(found):
             notes.append(_NO_PARAMS)
     single = {name: tagged for name, tagged in found.found.items() if is_scalar(tagged)}
-    order = {group: i for i, group in enumerate(GROUPS)}
+    order = {group: i for i, group in enumerate(tags.GROUPS)}
     names = sorted((name for name in found.found if name not in single), key=lambda name: order.get(_group(name), len(order)))
     many = {name: found.found[name] for name in names}
     measured = (rows if options.histograms else norms_of)(many, placement)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from multiboard import tags
-from multiboard.arguments import check_choices, check_flag
+from multiboard.arguments import check_choices, check_flag, check_written
 from multiboard.errors import ArgumentError
 from multiboard_jax.activations import check
 
@@ -14,14 +14,12 @@ if TYPE_CHECKING:
 
     from multiboard.selection import Chosen, Selection
 
-GROUPS: Final = (tags.PARAMS, tags.GRADS, tags.UPDATES, tags.OPTIMIZER_STATE, tags.BUFFERS)
-
 
 class Options(NamedTuple):
     """What of each array is written.
 
     Attributes:
-        groups: of `GROUPS`.
+        groups: of `tags.GROUPS`.
         histograms: whether distributions are written, and with them the numbers of non-finite values.
         norms: whether norms and update ratios are.
         activations: which layers' outputs are measured, as `activations.seen` takes it; None for none.
@@ -37,10 +35,9 @@ def check_options(log: Iterable[str], *, histograms: bool, norms: bool, activati
     """Return the options, or raise ArgumentError."""
     for name, value in (("histograms", histograms), ("norms", norms)):
         check_flag(name, value)
-    if not (histograms or norms):
-        raise ArgumentError("histograms", histograms, "with norms=False too nothing would be written; leave one of them on")
+    check_written(histograms=histograms, norms=norms)
     selection = None if activations is None else check(activations)
-    return Options(check_choices("log", log, GROUPS), histograms, norms, selection)
+    return Options(check_choices("log", log, tags.GROUPS), histograms, norms, selection)
 
 
 def check_jit_options(**options: int | str | Sequence[int] | Sequence[str]) -> dict[str, Any]:

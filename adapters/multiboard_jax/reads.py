@@ -14,12 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from multiboard import tags
-from multiboard.arguments import check_flag, check_run
+from multiboard.arguments import check_flag, check_run, check_written
 from multiboard.errors import ArgumentError, MultiboardError
 from multiboard.values import Capture
 from multiboard_jax.distributed import placement_of
 from multiboard_jax.names import FreeNames
-from multiboard_jax.options import GROUPS
 from multiboard_jax.paths import places
 from multiboard_jax.statistics import Arrival, measure, pack
 
@@ -88,12 +87,11 @@ def _measure(arrays: list[jax.Array], placement: Placement | None) -> jax.Array:
 
 
 def _check(group: object, *, histograms: object, norms: object) -> None:
-    if group not in GROUPS:
-        raise ArgumentError("group", group, f"use any of {', '.join(map(repr, GROUPS))}")
+    if group not in tags.GROUPS:
+        raise ArgumentError("group", group, f"use any of {', '.join(map(repr, tags.GROUPS))}")
     check_flag("histograms", histograms)
     check_flag("norms", norms)
-    if not (histograms or norms):
-        raise ArgumentError("histograms", histograms, "with norms=False too nothing would be written; leave one of them on")
+    check_written(histograms=histograms, norms=norms)
 
 
 class _Rows(NamedTuple):

@@ -6,7 +6,7 @@ One program measures all tensors of a capture. Its result leaves the device as o
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,21 +14,7 @@ import numpy as np
 from jax import lax
 
 from multiboard.arrays import transfers_allowed
-from multiboard.buckets import (
-    BUCKETS,
-    END_FIELD,
-    EXPONENTS,
-    FIRST_FIELD,
-    LARGEST,
-    MANTISSAS,
-    MOMENTS,
-    NAN,
-    NEG_INF,
-    POS_INF,
-    SMALLEST,
-    SPECIALS,
-    ZERO,
-)
+from multiboard.buckets import BUCKETS, LARGEST, MOMENTS, SLOTS, SMALLEST, SPECIALS
 from multiboard.values import MeasuredBatch
 from multiboard_jax.distributed import over_shards, replicated
 from multiboard_jax.kernels import add_moments, count_in_lanes, count_in_loops, count_in_products, no_moments
@@ -146,23 +132,7 @@ class Arrival:
         return MeasuredBatch(packed[:, : -MOMENTS - SPECIALS], specials, moments)
 
 
-def _bin_of_each_key() -> np.ndarray[Any, np.dtype[np.int32]]:
-    """Return for each of the 4096 keys its bucket, or 1024 and above for zero, NaN, +Inf and -Inf."""
-    bins = np.zeros((2, 256, MANTISSAS), np.int32)
-    body = np.arange(BUCKETS, dtype=np.int32).reshape(2, EXPONENTS, MANTISSAS)
-    bins[:, FIRST_FIELD:END_FIELD] = body
-    bins[:, 1:FIRST_FIELD] = body[:, :1, :1]
-    bins[:, END_FIELD:255] = body[:, -1:, -1:]
-    bins[:, 0] = BUCKETS + ZERO
-    bins[:, 255] = BUCKETS + NAN
-    bins[:, 255, 0] = BUCKETS + POS_INF, BUCKETS + NEG_INF
-    return bins.reshape(-1)
-
-
-_BIN: Final = _bin_of_each_key()
-
-
 def _fold(tables: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Fold key counts int32 `[T, 4096]` into bucket counts `[T, 1024]` and special counts `[T, 4]`."""
-    bins = jnp.zeros((len(tables), BUCKETS + SPECIALS), jnp.int32).at[:, _BIN].add(tables, mode="promise_in_bounds")
+    bins = jnp.zeros((len(tables), BUCKETS + SPECIALS), jnp.int32).at[:, SLOTS].add(tables, mode="promise_in_bounds")
     return bins[:, :BUCKETS], bins[:, BUCKETS:]

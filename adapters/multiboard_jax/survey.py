@@ -25,7 +25,6 @@ STACKED: Final = CHUNK
 
 CONSTRUCTS: Final = frozenset({"scan", "while", "cond", "shard_map"})
 """What runs apart from the rest of a program; a tag in it changes how it is run."""
-_HANDED_OVER: Final = frozenset({tags.PARAMS, tags.GRADS, tags.UPDATES, tags.OPTIMIZER_STATE, tags.BUFFERS})
 
 
 class Part(Enum):
@@ -43,7 +42,7 @@ class Part(Enum):
 
     def has(self, name: str) -> bool:
         """Return whether a tag that is not in a loop, branch or shard is looked for."""
-        handed_over = name.partition("/")[0] in _HANDED_OVER or name.startswith(tags.LEARNING_RATE)
+        handed_over = name.partition("/")[0] in tags.GROUPS or name.startswith(tags.LEARNING_RATE)
         return self is Part.ALL or handed_over == (self is Part.OUTSIDE)
 
 

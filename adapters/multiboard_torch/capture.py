@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import torch
 
 from multiboard import tags
-from multiboard.errors import MultiboardError, MultiboardWarning
+from multiboard.errors import MultiboardWarning, cause_of
 from multiboard_torch._compat import is_capturing
 from multiboard_torch.batch import check_backlog
 from multiboard_torch.buffers import Buffers
@@ -151,8 +151,7 @@ class Watch:
     def report(self, error: Exception, what: str) -> None:
         """Count what went wrong, and say it once per cause; raises nothing."""
         self._errors += 1
-        kind = type(error).__name__
-        cause = f"{kind} {getattr(error, 'tag', '')}".strip() if isinstance(error, MultiboardError) else f"capture {kind}"
+        kind, cause = type(error).__name__, cause_of(error, "capture")
         if self._run is None:
             self._say(cause, f"{what} on rank {rank()}: {kind}: {error}")
         else:

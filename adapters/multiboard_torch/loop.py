@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from multiboard.loop import Loop, count_examples, measured_loop
+from multiboard.loop import Loop, measured_loop
 from multiboard_torch.meter import Meter, check_watching
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from multiboard.meter import StepCounter
     from multiboard.run import Run
 
-__all__ = ["Loop", "count_examples", "loop"]
+__all__ = ["Loop", "loop"]
 
 _Batch = TypeVar("_Batch")
 

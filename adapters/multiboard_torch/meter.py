@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import multiboard.meter
 from multiboard.arguments import check_flag
-from multiboard.meter import Calls, check_counter
+from multiboard.meter import check_counter
 from multiboard_torch.memory import memory_stats
 
 if TYPE_CHECKING:
     from multiboard.meter import StepCounter
     from multiboard.run import Run
-
-__all__ = ["Calls", "Meter", "check_watching"]
 
 
 class Meter(multiboard.meter.Meter):

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from multiboard import tags
-from multiboard.arguments import check_choices, check_positive
-from multiboard.errors import ArgumentError
+from multiboard.arguments import check_choices, check_positive, check_written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-GROUPS: Final = (tags.PARAMS, tags.GRADS, tags.UPDATES, tags.OPTIMIZER_STATE, tags.BUFFERS)
 
 
 class Options(NamedTuple):
     """What of each tensor is written.
 
     Attributes:
-        groups: of `GROUPS`.
+        groups: of `tags.GROUPS`.
         histograms: whether distributions are written.
         norms: whether norms and update ratios are.
         sample: values of a tensor that are counted at most; None counts all.
@@ -37,7 +34,6 @@ class Options(NamedTuple):
 
 def check_options(log: Iterable[str], *, histograms: bool, norms: bool, sample: int | None) -> Options:
     """Return the options, or raise ArgumentError."""
-    if not (histograms or norms):
-        raise ArgumentError("histograms", histograms, "with norms=False too nothing would be written; leave one of them on")
+    check_written(histograms=histograms, norms=norms)
     counted = None if sample is None else check_positive("sample", sample)
-    return Options(check_choices("log", log, GROUPS), bool(histograms), bool(norms), counted)
+    return Options(check_choices("log", log, tags.GROUPS), bool(histograms), bool(norms), counted)

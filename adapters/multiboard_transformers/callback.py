@@ -12,10 +12,10 @@ from transformers import TrainerCallback
 from multiboard import tags
 from multiboard.arguments import check_log_dir, check_positive, check_run
 from multiboard.errors import ArgumentError
+from multiboard.meter import Calls
 from multiboard.run import Run
 from multiboard.writer.runs import open_run
 from multiboard_torch import Meter, watch
-from multiboard_torch.meter import Calls
 from multiboard_torch.rates import learning_rates
 from multiboard_torch.trainers import check_watch_options, log_each, reporting
 from multiboard_transformers.config import hyper_parameters
