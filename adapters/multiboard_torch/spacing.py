@@ -34,7 +34,8 @@ class Spacing:
         self._every, self._overhead, self._agree = every, overhead, agree
         self.share: float | None = None
         self._began, self._step = perf_counter(), 0
-        self._cost: float | None = None
+        self._captures = 0
+        self._cost: float | None = None  # of the first capture nothing is said: it makes the buffers, and compiles kernels
         self._agreed: Callable[[], tuple[float, float]] | None = None
         self._next: int | None = None
         self._forced = False
@@ -64,9 +65,12 @@ class Spacing:
         now = perf_counter()
         passed = max(now - self._began, 1e-9)
         self.share = min(seconds / passed, 1.0)
-        if self._agree is not None and self._overhead is not None:
-            self._agreed = self._agree(seconds, passed / max(step - self._step, 1))
-        self._began, self._step, self._cost, self._next = now, step, seconds, None
+        self._captures += 1
+        if self._captures > 1:
+            if self._agree is not None and self._overhead is not None:
+                self._agreed = self._agree(seconds, passed / max(step - self._step, 1))
+            self._cost = seconds
+        self._began, self._step, self._next = now, step, None
 
     def _affordable(self, step: int) -> bool:
         if self._cost is None or self._overhead is None:
