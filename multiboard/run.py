@@ -63,7 +63,8 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
             writer thread gathers them before the first value, or at the end if there are no hyper-parameters. False writes none;
             a mapping adds to them or replaces them, e.g. {'dataset': 'cifar10', 'host': None}, where None leaves one out.
         resume: go on where the event files of the directory end, see `start_step`. Steps that are written again replace the old
-            ones in TensorBoard. Without it, a directory that another process has written starts again at step 0.
+            ones in TensorBoard. 'add' writes beside what is there and replaces nothing, e.g. to evaluate a training that has
+            ended. Without it, a directory that another process has written starts again at step 0.
         durable: every call returns when its values are in the file, so that they survive any end of the process; no thread.
             Costs tens of microseconds a call, and values on a device are waited for.
         overflow: 'drop' thins out and drops values as said above when memory is full; 'block' makes the caller wait instead.
@@ -77,7 +78,7 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
 
     Attributes:
         log_dir: the run directory.
-        start_step: with `resume`, the step after the last one that the directory held; else 0.
+        start_step: with `resume=True`, the step after the last one that the directory held; else 0.
 
     Raises:
         ArgumentError: an argument that is not one of the possible ones.
@@ -97,7 +98,7 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
         *,
         config: Mapping[str, Any] | None = None,
         facts: bool | Mapping[str, Any] = True,
-        resume: bool = False,
+        resume: bool | str = False,
         durable: bool = False,
         overflow: str = "drop",
         memory_bytes: int = MEMORY_BYTES,
@@ -109,6 +110,8 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
     ) -> None:
         if overflow not in {"drop", "block"}:
             raise ArgumentError("overflow", overflow, "use 'drop' or 'block'")
+        if not isinstance(resume, bool) and resume != "add":
+            raise ArgumentError("resume", resume, "use True, False or 'add'")
         stated = check_facts(facts)
         budget = MemoryBudget(positive_integer("memory_bytes", memory_bytes))
         file_bytes = None if max_file_bytes is None else positive_integer("max_file_bytes", max_file_bytes)
@@ -225,6 +228,11 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
     def closed(self) -> bool:
         """Whether the run takes no more values; always so in a forked child process."""
         return self._intake.closed
+
+    @property
+    def has_graph(self) -> bool:
+        """Whether the run has its own graph, of which there is one."""
+        return "Default" in self._once
 
     def child(self, name: str) -> Run:
         """Open a run in a sub-directory that shares this run's writer thread and is closed with it.

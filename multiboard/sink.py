@@ -215,7 +215,7 @@ def open_sink(
     log_dir: str | os.PathLike[str],
     reports: Reports,
     *,
-    resume: bool = False,
+    resume: bool | str = False,
     max_file_bytes: int | None = None,
     max_media_bytes: Mapping[str, int] | None = None,
 ) -> EventSink:
@@ -227,13 +227,14 @@ def open_sink(
     Args:
         log_dir: the run directory.
         reports: receives everything that could not be written.
-        resume: go on behind the last step of the directory.
+        resume: True goes on behind the last step of the directory; 'add' adds to it, whatever the steps.
         max_file_bytes: bytes from which on a new file is begun.
         max_media_bytes: bytes by kind that are written at most.
     """
     known = os.path.abspath(log_dir)
-    resume_step = _next_step(log_dir) if resume else None
-    options = FileOptions(None if known in _written else 0, resume_step, max_file_bytes)
+    adds = resume == "add" or (known in _written and not resume)
+    resume_step = _next_step(log_dir) if resume is True else None
+    options = FileOptions(None if adds else 0, resume_step, max_file_bytes)
     sink = EventSink(log_dir, reports, options, max_media_bytes)
     _written.add(known)
     return sink

@@ -55,6 +55,27 @@ def test_without_resume_a_directory_begins_again(log_dir):
     assert starts(log_dir) == [[0]]
 
 
+@pytest.mark.parametrize("first", [0, 2, 9])
+def test_what_is_added_replaces_nothing_in_tensorboard(log_dir, first):
+    write(log_dir, 0, 3)
+    with mb.Run(log_dir, resume="add", facts=False) as run:
+        run.log({"y": 1.0}, first)
+    data = mb.read(log_dir)["."].scalars
+    assert data["x"].step.tolist() == [0, 1, 2]
+    assert data["y"].step.tolist() == [first]
+    assert starts(log_dir) == [[0], []]
+
+
+def test_an_empty_directory_can_be_added_to(log_dir):
+    write(log_dir, 5, 7, resume="add")
+    assert starts(log_dir) == [[0]]
+
+
+def test_another_word_than_add_is_refused(log_dir):
+    with pytest.raises(mb.ArgumentError, match="argument 'resume' got 'append' .*True, False or 'add'"):
+        mb.Run(log_dir, resume="append")
+
+
 def test_a_child_run_goes_on_where_its_own_directory_ends(log_dir):
     with mb.Run(log_dir) as run:
         run.log({"x": 1.0}, 30)
