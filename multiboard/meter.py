@@ -46,6 +46,7 @@ class Meter:
         compilations: returns how many programs were compiled so far. A step in which that grows is in no mean, but
             a `perf/first_step_ms` of its own.
         memory: returns scalars by tag that are written along.
+        rate: write `perf/steps_per_s` as well.
 
     Raises:
         ArgumentError: an argument is not one of the possible ones.
@@ -61,13 +62,14 @@ class Meter:
         finished: StepCounter | None = None,
         compilations: Callable[[], int] | None = None,
         memory: Callable[[], Mapping[str, float]] | None = None,
+        rate: bool = False,
     ) -> None:
         self._run = None if run is None else check_run(run)
         self._every = check_positive("every", every)
         self._calls = Calls(check_start_step(start_step))
         self._counter = self._calls if watching is None else watching
         self._finished = self._counter if finished is None else finished
-        self._compilations, self._memory = compilations, memory
+        self._compilations, self._memory, self._rate = compilations, memory, rate
         self._waiting = Stopwatch()
         self._window = Sums()
         self._began: float | None = None
@@ -135,7 +137,8 @@ class Meter:
             return
         window, self._window = self._window, Sums()
         first, self._first = self._first, False
-        self._log(window.first_step() if first else window.means(with_input=self._waiting.used), self._seen.finished - 1)
+        means = window.first_step() if first else window.means(with_input=self._waiting.used, with_rate=self._rate)
+        self._log(means, self._seen.finished - 1)
 
     def _write_apart(self, seconds: float) -> None:
         self._first = False

@@ -65,13 +65,16 @@ class Sums:
         """Return the scalar of a first update."""
         return {tags.FIRST_STEP_MS: 1000 * self.seconds / self.updates}
 
-    def means(self, *, with_input: bool) -> dict[str, float]:
+    def means(self, *, with_input: bool, with_rate: bool = False) -> dict[str, float]:
         """Return the means by tag.
 
         Args:
             with_input: whether waiting for data was measured.
+            with_rate: whether the number of updates per second is wanted as well.
         """
         means = {tags.STEP_MS: 1000 * self.seconds / self.updates}
+        if with_rate:
+            means[tags.STEPS_PER_S] = self.updates / self.seconds
         if with_input and self.begun:
             means[tags.INPUT_WAIT_MS] = 1000 * self.waited / self.begun
             means[tags.INPUT_SHARE] = self.waited / self.seconds

@@ -14,7 +14,7 @@ The tags of all adapters are spelled here and nowhere else, so that three framew
     perf/step_ms  perf/first_step_ms                  scalars, wall time per update: on the host, or where it is known of those
                                                       that the device has finished
     perf/input_wait_ms  perf/input_share              scalars, waiting for data per update, and its share of the step time
-    perf/examples_per_s                               scalar, of this process
+    perf/examples_per_s  perf/steps_per_s             scalars, of this process
     system/gpu_<statistic>  system/gpu<i>_<statistic>  scalars, of the one device in use, or of each if there are several
     train/grad_norm_before_clip  …_after_clip           scalars, over what was clipped together
     multiboard/errors                                 scalar, what went wrong in captures so far; only if something did
@@ -49,6 +49,7 @@ FIRST_STEP_MS: Final = "perf/first_step_ms"
 INPUT_WAIT_MS: Final = "perf/input_wait_ms"
 INPUT_SHARE: Final = "perf/input_share"
 EXAMPLES_PER_S: Final = "perf/examples_per_s"
+STEPS_PER_S: Final = "perf/steps_per_s"
 FACTS: Final = "run/"
 
 _ROLES: Final = {"weight": "kernel", "gamma": "scale", "beta": "bias", "embeddings": "embedding", "embedding_table": "embedding",
@@ -56,7 +57,8 @@ _ROLES: Final = {"weight": "kernel", "gamma": "scale", "beta": "bias", "embeddin
 
 _STATES: Final = {"exp_avg": "first_moment", "exp_avg_sq": "second_moment", "max_exp_avg_sq": "max_second_moment",
                   "square_avg": "second_moment", "momentum_buffer": "momentum",
-                  "mu": "first_moment", "nu": "second_moment", "trace": "momentum"}  # fmt: skip
+                  "mu": "first_moment", "nu": "second_moment", "trace": "momentum",
+                  "velocity": "second_moment", "velocity_hat": "max_second_moment", "accumulated_grad": "second_moment"}  # fmt: skip
 
 
 def state(native: str) -> str:

@@ -18,6 +18,8 @@ from multiboard.meter import check_counter
 from multiboard_jax.memory import memory_stats
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from multiboard.meter import StepCounter
     from multiboard.run import Run
 
@@ -69,14 +71,13 @@ class Meter(multiboard.meter.Meter):
         memory: bool = True,
     ) -> None:
         counter = None if watching is None else check_watching(watching)
-        heard = _compilations()
         super().__init__(
             run,
             every=every,
             start_step=start_step,
             watching=counter,
             finished=None if counter is None else Finished(counter),
-            compilations=lambda: heard.count,
+            compilations=count_compilations(),
             memory=memory_stats if check_flag("memory", memory) else None,
         )
 
@@ -134,8 +135,14 @@ class _Heard:
             self.count += 1
 
 
+def count_compilations() -> Callable[[], int]:
+    """Return a function that tells how many programs were compiled so far."""
+    heard = _listen()
+    return lambda: heard.count
+
+
 @functools.cache
-def _compilations() -> _Heard:
+def _listen() -> _Heard:
     heard = _Heard()
     jax.monitoring.register_event_duration_secs_listener(heard.hear)
     return heard

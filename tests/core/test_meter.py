@@ -115,6 +115,12 @@ def test_what_is_compiled_in_a_pause_takes_no_step_out_of_the_mean(written):
     assert scalars["perf/step_ms"].step.tolist() == [2]
 
 
+def test_the_rate_of_updates_is_written_on_request(written):
+    scalars = written(lambda run: run_steps(Meter(run, every=2, rate=True), 5)).scalars
+    np.testing.assert_allclose(scalars["perf/steps_per_s"].value * scalars["perf/step_ms"].value, 1000, rtol=1e-5)
+    assert scalars["perf/steps_per_s"].step.tolist() == [2, 4]
+
+
 def test_memory_is_written_with_the_means(written):
     data = written(lambda run: run_steps(Meter(run, every=2, memory=lambda: {"system/gpu_memory_peak_mib": 3.0}), 5))
     assert data.scalars["system/gpu_memory_peak_mib"].step.tolist() == [0, 2, 4]
