@@ -1,7 +1,8 @@
-"""Finished graphs: GraphDef bytes of any origin."""
+"""Finished graphs: GraphDef bytes of any origin, and the layers of Keras models."""
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 from multiboard import wire
@@ -9,6 +10,7 @@ from multiboard.errors import ValueKindError
 from multiboard.values import Raw, Summary
 
 PLUGIN: Final = "graph_run_metadata_graph"
+CONCEPTUAL_PLUGIN: Final = "graph_keras_model"
 _VERSION: Final = b"1"
 
 
@@ -35,3 +37,25 @@ def named(tag: str, graph_def: bytes, wall_time: float, description: str) -> Sum
     """
     run_metadata = wire.message(4, wire.message(2, graph_def))
     return Summary(tag, PLUGIN, 0, wire.strings(run_metadata, rank=0), 0, wall_time, _VERSION, description)
+
+
+def check_model(tag: str, model_json: object) -> bytes:
+    """Return the JSON of a Keras model as bytes.
+
+    Raises:
+        ValueKindError: it is not the JSON of an object that has layers.
+    """
+    rule = "a conceptual graph is the JSON of a Functional or Sequential model, as model.to_json() returns it."
+    try:
+        model = json.loads(model_json) if isinstance(model_json, str) else None
+    except ValueError as error:
+        raise ValueKindError(tag, model_json, rule) from error
+    config = model.get("config") if isinstance(model, dict) else None
+    if not isinstance(model_json, str) or not isinstance(config, dict) or not config.get("layers"):
+        raise ValueKindError(tag, model_json, rule)
+    return model_json.encode()
+
+
+def conceptual(tag: str, model_json: bytes, wall_time: float, description: str) -> Summary:
+    """Return the graph of the layers of a Keras model, which TensorBoard makes of its JSON (plugins/graph/keras_util.py)."""
+    return Summary(tag, CONCEPTUAL_PLUGIN, 0, wire.strings(model_json, rank=0), 0, wall_time, _VERSION, description)

@@ -5,29 +5,33 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from multiboard.errors import ValueKindError
+from multiboard.protocols import is_pending
 from multiboard.surface.base import Surface
 from multiboard.values import Text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from multiboard.values import Foreign
+    from multiboard.protocols import Pending
+    from multiboard.values import Foreign, Value
 
 
 class StructuresSurface(Surface):
     """Methods of `Run` for structures."""
 
-    def text(self, tag: str, text: str, step: int, *, description: str = "", wall_time: float | None = None) -> None:
+    def text(
+        self, tag: str, text: str | Pending[str], step: int, *, description: str = "", wall_time: float | None = None
+    ) -> None:
         """Log a markdown text.
 
         Args:
             tag: e.g. 'run/notes'.
-            text: markdown; HTML in it is escaped by TensorBoard.
+            text: markdown; HTML in it is escaped by TensorBoard. A `Pending` one is made in the writer thread.
             step: as in `log`.
             description: markdown, shown with the card; the first one of a tag counts.
             wall_time: as in `log`.
         """
-        self._log_value(tag, "text", step, wall_time, lambda n, now: Text(tag, _check_text(tag, text), n, now, description))
+        self._log_value(tag, "text", step, wall_time, lambda n, now: _take_text(tag, text, n, now, description))
 
     def table(
         self,
@@ -157,8 +161,28 @@ class StructuresSurface(Surface):
                 tag, "graph", True, lambda now: graph.named(tag, graph.check_graph(tag, graph_def), now, description)
             )
 
+    def conceptual_graph(self, model_json: str, *, tag: str = "keras", description: str = "") -> None:
+        """Show the layers of a Keras model in the Graphs tab, as its "Conceptual graph".
 
-def _check_text(tag: str, text: object) -> str:
-    if not isinstance(text, str):
-        raise ValueKindError(tag, text, "a text is a string; format the value first, e.g. str(value).")
-    return text
+        Args:
+            model_json: of a Functional or Sequential model, as `model.to_json()` returns it. TensorBoard draws no graph of models
+                with dicts of outputs, constants among the arguments of an operation, or a Functional model in a Sequential one;
+                `multiboard.keras.TensorBoard` writes those so that it can.
+            tag: of the graph, of which there is one in a run; not that of another graph.
+            description: kept with the graph.
+        """
+        from multiboard.kinds import graph
+
+        self._log_without_step(
+            tag, "graph", True, lambda now: graph.conceptual(tag, graph.check_model(tag, model_json), now, description)
+        )
+
+
+def _take_text(tag: str, text: object, step: int, wall_time: float, description: str) -> Value:
+    if isinstance(text, str):
+        return Text(tag, text, step, wall_time, description)
+    if is_pending(text):
+        from multiboard.kinds.later_text import LaterText
+
+        return LaterText(tag, text, step, wall_time, description)
+    raise ValueKindError(tag, text, "a text is a string; format the value first, e.g. str(value).")
