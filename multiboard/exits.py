@@ -103,6 +103,15 @@ def _close_all() -> None:
         pipeline.close()
 
 
+def _hold_signals() -> None:
+    """Let signals wait while the process forks: Python forgets those that reach the child before its first own instruction."""
+    _held.masks = [*getattr(_held, "masks", ()), signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)]
+
+
+def _release_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _held.masks.pop())
+
+
 def _abandon_all() -> None:
     """Let go in a forked child; it dies of signals as it would without us, also while it computes in C."""
     for run in _members(_runs):
@@ -115,4 +124,10 @@ def _abandon_all() -> None:
             signal.signal(number, signal.SIG_DFL)
 
 
-os.register_at_fork(after_in_child=_abandon_all)
+def _begin_child() -> None:
+    _abandon_all()
+    _release_signals()
+
+
+_held: Final = threading.local()
+os.register_at_fork(before=_hold_signals, after_in_parent=_release_signals, after_in_child=_begin_child)

@@ -51,6 +51,27 @@ def test_a_worker_that_gets_the_run_writes_nothing(log_dir, tmp_path, method, st
     assert len(list(log_dir.iterdir())) == 1
 
 
+def test_a_child_dies_of_a_signal_that_comes_before_its_first_instruction(log_dir, run_python):
+    """Otherwise a pool that ends at once waits for its workers for ever."""
+    code = """
+import os, signal, sys, time, warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+import multiboard as mb
+with mb.Run(sys.argv[1]) as run:
+    run.log({"x": 1.0}, 0)
+    for number in [signal.SIGTERM, signal.SIGHUP] * 10:
+        pid = os.fork()
+        if pid == 0:
+            time.sleep(20)
+            os._exit(0)
+        os.kill(pid, number)
+        assert os.waitpid(pid, 0)[1] == number
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, [])
+"""
+    done = run_python(code, log_dir)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_fork_in_the_middle_of_everything_hangs_nobody(log_dir, run_python):
     code = """
 import os, sys, threading, time, warnings
