@@ -58,7 +58,8 @@ _ROLES: Final = {"weight": "kernel", "gamma": "scale", "beta": "bias", "embeddin
 _STATES: Final = {"exp_avg": "first_moment", "exp_avg_sq": "second_moment", "max_exp_avg_sq": "max_second_moment",
                   "square_avg": "second_moment", "momentum_buffer": "momentum",
                   "mu": "first_moment", "nu": "second_moment", "trace": "momentum",
-                  "velocity": "second_moment", "velocity_hat": "max_second_moment", "accumulated_grad": "second_moment"}  # fmt: skip
+                  "velocity": "second_moment", "velocity_hat": "max_second_moment",
+                  "accumulated_grad": "second_moment"}  # fmt: skip
 
 
 def state(native: str) -> str:

@@ -1,14 +1,27 @@
 """What Keras and JAX do not offer publicly: each use is guarded and has a fallback.
 
 - The compiled loss of a model (`_compile_loss`) tells the loss of each output. Without it these metrics are Keras' running means.
+- What an optimizer was built for (`_trainable_variables`) names what it updates. Without it `apply` must be told.
+- The sums of gradients of an optimizer (`_accumulated_gradients`). Without them the gradient of one micro-batch is captured.
+- The weights of layers that are not trained (`_non_trainable_variables`). Without them frozen weights count as buffers.
+- The layers inside a layer (`_flatten_layers`), and the mask that goes with a tensor.
+- The method that calls stacked cells for the shapes of their dropout masks, and the call of a cell in front of its loop. Should
+  Keras drop them, a time step counts too much or too little.
+- Whether PyTorch's profiler is running (`_profiler_enabled`). Without it a window of ours would end that of somebody else.
 - The trace that JAX is in tells whether a tensor may leave the train step. Without it nothing is taken out of the step.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any, Final
 
 import keras
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+DROPOUT_MASKS: Final = "_maybe_config_dropout_masks"
 
 
 def compiled_loss(model: Any) -> Any | None:
@@ -31,3 +44,76 @@ def trace_level() -> object:
 
         return id(tf.compat.v1.get_default_graph())
     return None
+
+
+def torch_profiler_runs() -> bool:
+    """Whether a profiler of PyTorch is running; False where PyTorch does not tell."""
+    import torch
+
+    runs = getattr(torch.autograd, "_profiler_enabled", None)
+    return bool(runs()) if callable(runs) else False
+
+
+def built_variables(optimizer: Any) -> list[Any]:
+    """Return the variables that an optimizer was built for, in order: what `apply` and `stateless_apply` are given.
+
+    Raises:
+        LookupError: this Keras does not tell.
+    """
+    if not isinstance(variables := getattr(optimizer, "_trainable_variables", None), (list, tuple)):
+        raise LookupError(  # noqa: TRY004  # it is not the argument that is wrong
+            f"this version of Keras does not tell which variables {type(optimizer).__name__} updates"
+        )
+    return list(variables)
+
+
+def accumulators(optimizer: Any) -> list[Any] | None:
+    """Return the sums of gradients of an optimizer that accumulates, one per variable it was built for, or None."""
+    variables = getattr(optimizer, "_accumulated_gradients", None)
+    return list(variables) if isinstance(variables, list) else None
+
+
+def buffers(model: Any) -> list[Any]:
+    """Return the weights of a model that were never meant to be trained, without the frozen ones."""
+    try:
+        layers = model._flatten_layers()  # noqa: SLF001
+        born = {id(variable) for layer in layers for variable in layer._non_trainable_variables}  # noqa: SLF001
+    except AttributeError:
+        return list(model.non_trainable_weights)
+    return [variable for variable in model.weights if id(variable) in born]
+
+
+def sublayers(layer: Any) -> list[Any]:
+    """Return the layers directly inside a layer or model, in its lists and dicts, too; without Keras' help only a model's."""
+    flatten = getattr(layer, "_flatten_layers", None)
+    if isinstance(layer, keras.Model) or flatten is None:
+        return list(getattr(layer, "layers", ()))
+    return list(flatten(include_self=False, recursive=False))
+
+
+def with_mask_of(tensor: Any, original: Any) -> Any:
+    """Return a tensor with the mask that Keras keeps at another one; without Keras' help the other one, so that none is lost."""
+    try:
+        from keras.src.backend import get_keras_mask, set_keras_mask
+    except ImportError:
+        return original
+    mask = get_keras_mask(original)
+    if mask is not None and tensor is not original:
+        set_keras_mask(tensor, mask)
+    return tensor
+
+
+def calls_cell_for_shapes(layer: Any) -> bool:
+    """Return whether a recurrent layer calls its cell once in front of the loop over time steps, only for the shapes."""
+    return isinstance(layer, keras.layers.RNN) and not layer.unroll and keras.backend.backend() != "jax"
+
+
+def in_gradient() -> bool:
+    """Return whether TensorFlow is computing gradients, and so a layer that is called is called again for them."""
+    import tensorflow as tf
+
+    code = getattr(tf.GradientTape.gradient, "__code__", None)
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001
+    while frame is not None and frame.f_code is not code:
+        frame = frame.f_back
+    return frame is not None

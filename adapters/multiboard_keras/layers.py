@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 class Named(NamedTuple):
-    """The names of one trainable variable.
+    """The names of one variable.
 
     Attributes:
         path: layer path and role, e.g. 'conv1/kernel': what follows 'params/' in the tag.
         native: the path in Keras, e.g. 'sequential/conv1/kernel'.
-        layer_class: the class of the layer, e.g. 'Conv2D'.
+        layer_class: the class of the layer, e.g. 'Conv2D'; empty for a variable that no layer has.
     """
 
     path: str
@@ -26,17 +26,58 @@ class Named(NamedTuple):
     layer_class: str
 
 
+class Names:
+    """The names of the variables of a model, looked up again when an unknown one comes.
+
+    A variable that the model does not have is called by its own path.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        self._model = model
+        self._named: dict[int, tuple[Any, Named]] = {}
+
+    def of(self, variable: Any) -> Named:
+        """Return the names of a variable of Keras, or of one of TensorFlow."""
+        key = identity(variable)
+        if key not in self._named:
+            self._named |= {identity(own): (own, named) for own, named in _name_weights(self._model)}
+        if key not in self._named:
+            self._named[key] = variable, self._name_foreign(variable)
+        return self._named[key][1]
+
+    def _name_foreign(self, variable: Any) -> Named:
+        native = native_path(variable)
+        layer, _, own = tags.layer_path(native).rpartition("/")
+        role, used = tags.role(own), {named.path for _, named in self._named.values()}
+        return Named(_join(_unused(layer, role, used), role), native, "")
+
+
+def identity(variable: Any) -> int:
+    """Return what is the same for a variable of Keras and the variable of TensorFlow inside it."""
+    on_tensorflow = keras.backend.backend() == "tensorflow"  # elsewhere the value is a tensor that comes and goes
+    return id(variable.value if on_tensorflow and isinstance(variable, keras.Variable) else variable)
+
+
+def native_path(variable: Any) -> str:
+    """Return the path of a variable of Keras, or the name of one of TensorFlow."""
+    return str(getattr(variable, "path", None) or variable.name.split(":")[0])
+
+
 def name_variables(model: keras.Model) -> list[Named]:
     """Return the names of `model.trainable_variables`, in their order.
 
     The model's own name is left out, that of a nested model stays. The second of two layers with the same path gets the
-    suffix '_1', the third '_2'.
+    suffix '_1', the third '_2', whether or not the others are trained.
     """
+    names = Names(model)
+    return [names.of(variable) for variable in model.trainable_variables]
+
+
+def _name_weights(model: keras.Model) -> Iterator[tuple[Any, Named]]:
     owners = {id(variable): owner for variable, owner in reversed(list(_owners(model, ())))}
     names: dict[tuple[int, str], str] = {}
     used: set[str] = set()
-    named = []
-    for variable in model.trainable_variables:
+    for variable in model.weights:
         prefix, layer = owners.get(id(variable), ((), model))
         inner = _path_inside(variable, layer)
         path = tags.layer_path("/".join([*prefix, *inner[:-1]]))
@@ -45,8 +86,7 @@ def name_variables(model: keras.Model) -> list[Named]:
         if key not in names or _join(names[key], role) in used:
             names[key] = _unused(path, role, used)
         used.add(_join(names[key], role))
-        named.append(Named(_join(names[key], role), variable.path, type(layer).__name__))
-    return named
+        yield variable, Named(_join(names[key], role), variable.path, type(layer).__name__)
 
 
 def _owners(layer: Any, prefix: tuple[str, ...]) -> Iterator[tuple[Any, tuple[tuple[str, ...], Any]]]:
@@ -55,7 +95,7 @@ def _owners(layer: Any, prefix: tuple[str, ...]) -> Iterator[tuple[Any, tuple[tu
         names = (*prefix, inner.name)
         if isinstance(inner, keras.Model):
             yield from _owners(inner, names)
-        for variable in inner.trainable_variables:
+        for variable in inner.weights:
             yield variable, (names, inner)
 
 

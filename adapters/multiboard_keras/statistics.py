@@ -39,6 +39,15 @@ def begin(tensors: Sequence[Tensor]) -> Any:
     return _backend().begin(tensors)
 
 
+def start() -> Any:
+    """Return an empty `Draft` of the backend, for a capture of tensors at several moments of one train step.
+
+    Raises:
+        RuntimeError: captures are waiting in such number that a further one could exhaust the memory.
+    """
+    return _backend().Draft()
+
+
 def pending(begun: Any) -> Pending[MeasuredBatch]:
     """Return what brings a capture that `begin` started to the host, in the writer thread."""
     batch: Pending[MeasuredBatch] = _backend().pending(begun)

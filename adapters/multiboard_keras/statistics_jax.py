@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from multiboard.values import MeasuredBatch
 from multiboard_jax.statistics import measure
+from multiboard_keras.rows import Rows, apart
 
 if TYPE_CHECKING:
     import jax
 
-__all__ = ["begin", "measure", "pending"]
+__all__ = ["Draft", "begin", "measure", "pending"]
 
 begin = measure
+
+
+class Draft(Rows):
+    """The rows of one capture, measured together at the end of the train step."""
+
+    def finished(self) -> Any:
+        """Measure all rows and return what `pending` takes."""
+        return begin([apart(row) for row in self.rows])
 
 
 def pending(measured: tuple[jax.Array, jax.Array, jax.Array]) -> _Pending:

@@ -11,14 +11,16 @@ import tensorflow as tf
 
 from multiboard import buckets
 from multiboard.values import MeasuredBatch
+from multiboard_keras.rows import Rows, apart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     Tensor = Any
 
-_MASK: Final = buckets.KEYS - 1
 _NONFINITE_FIELD: Final = 255
+_REORDERED: Final = {"Mul", "Add", "AddV2", "AddN", "Sub", "Neg", "RealDiv"}
+_OURS: Final = "_multiboard"
 
 
 def measure(tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
@@ -34,10 +36,23 @@ def measure(tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         return tf.zeros((0, buckets.BUCKETS), tf.int32), tf.zeros((0, buckets.SPECIALS), tf.int32), tf.zeros((0, buckets.MOMENTS))
     flat = [_to_float32(tf.reshape(tf.convert_to_tensor(tensor), [-1])) for tensor in tensors]
     counts, specials = _fold(tf.stack([_count_keys(values) for values in flat]))
-    return counts, specials, tf.stack([_moments(values) for values in flat])
+    return counts, specials, _moments(flat)
 
 
 begin = measure
+
+
+class Draft(Rows):
+    """The rows of one capture, measured together at the end of the train step."""
+
+    def read(self, tensor: Tensor) -> Tensor:
+        """Return the values of this moment, of a variable those before the next update."""
+        tensor = tf.convert_to_tensor(tensor)
+        return tensor if tf.executing_eagerly() else _computed_again(tensor)
+
+    def finished(self) -> Any:
+        """Measure all rows and return what `pending` takes."""
+        return begin([apart(row) for row in self.rows])
 
 
 def pending(measured: tuple[Tensor, Tensor, Tensor]) -> _Pending:
@@ -55,6 +70,20 @@ class _Pending:
         return MeasuredBatch(*(array.numpy() for array in self._measured))
 
 
+def _computed_again(tensor: Tensor) -> Tensor:
+    """Return the same values from products and sums of our own.
+
+    Grappler multiplies (x * y) * rate in another order, and rounds differently, as long as nothing else reads x * y.
+    """
+    operation = tensor.op
+    if operation.type not in _REORDERED:
+        return tensor
+    inputs = [_computed_again(one) if len(one.consumers()) == 1 else one for one in operation.inputs]
+    attributes = {**operation.node_def.attr, _OURS: tf.compat.v1.AttrValue(b=True)}  # else the two are found to be equal
+    types = [output.dtype for output in operation.outputs]
+    return tensor.graph.create_op(operation.type, inputs, types, attrs=attributes).outputs[0]
+
+
 def _to_float32(values: Tensor) -> Tensor:
     if values.dtype.is_complex:
         values = tf.abs(values)
@@ -66,8 +95,7 @@ def _to_float32(values: Tensor) -> Tensor:
 
 
 def _count_keys(values: Tensor) -> Tensor:
-    bits = tf.bitcast(values, tf.int32)
-    keys = tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, buckets.KEY_SHIFT), _MASK)
+    keys = tf.bitcast(tf.bitwise.right_shift(tf.bitcast(values, tf.uint32), buckets.KEY_SHIFT), tf.int32)  # a logical shift
     if tf.config.list_physical_devices("GPU"):  # DenseBincount on a GPU raises in deterministic mode
         return tf.math.unsorted_segment_sum(tf.ones_like(keys), keys, buckets.KEYS)
     return tf.raw_ops.DenseBincount(input=keys, size=buckets.KEYS, weights=tf.zeros([0], tf.int32))  # 16 times faster on a CPU
@@ -87,9 +115,32 @@ def _fold(keys: Tensor) -> tuple[Tensor, Tensor]:
     return tf.reshape(body, [-1, buckets.BUCKETS]), tf.stack(specials, axis=1)
 
 
-def _moments(values: Tensor) -> Tensor:
-    finite = tf.math.is_finite(values)
-    filled = tf.where(finite, values, 0.0)
-    smallest = tf.reduce_min(tf.where(finite, values, float("inf")))
-    largest = tf.reduce_max(tf.where(finite, values, float("-inf")))
-    return tf.stack([tf.reduce_sum(filled), tf.reduce_sum(tf.square(filled)), smallest, largest])
+def _moments(flat: Sequence[Tensor]) -> Tensor:
+    """Return the moments of each tensor.
+
+    What sorts out values that are not finite takes most of the time, so a graph does it only if there are such.
+    """
+    if tf.executing_eagerly():  # a condition would wait for the device
+        return _finite_moments(flat)
+    squares = [2 * tf.nn.l2_loss(values) for values in flat]
+    return tf.cond(
+        tf.reduce_all(tf.math.is_finite(tf.stack(squares))),
+        lambda: tf.stack(
+            [
+                [tf.reduce_sum(values), square, tf.reduce_min(values), tf.reduce_max(values)]
+                for values, square in zip(flat, squares, strict=True)
+            ]
+        ),
+        lambda: _finite_moments(flat),
+    )
+
+
+def _finite_moments(flat: Sequence[Tensor]) -> Tensor:
+    rows = []
+    for values in flat:
+        finite = tf.math.is_finite(values)
+        filled = tf.where(finite, values, 0.0)
+        smallest = tf.reduce_min(tf.where(finite, values, float("inf")))
+        largest = tf.reduce_max(tf.where(finite, values, float("-inf")))
+        rows.append([tf.reduce_sum(filled), tf.reduce_sum(tf.square(filled)), smallest, largest])
+    return tf.stack(rows)

@@ -21,7 +21,7 @@ BATCH = 16
 SIZE = 56  # three batches and a half
 
 
-collect_ignore = [f"test_trace_{other}.py" for other in ("jax", "tensorflow") if other != keras.backend.backend()]
+collect_ignore_glob = [f"test_*_{other}.py" for other in ("jax", "tensorflow", "torch") if other != keras.backend.backend()]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -100,7 +100,7 @@ def make_dense(optimizer: Any = None, **compile_options: Any) -> keras.Model:
     return model
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def cnn() -> Callable[..., keras.Model]:
     """The function that makes a compiled CNN with nine trainable tensors, always with the same weights."""
     return make_cnn
@@ -156,7 +156,7 @@ def plain_fit(images: tuple[np.ndarray, np.ndarray]) -> Fit:
 def logged_fit(images: tuple[np.ndarray, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Fit:
     """The same fit with metrics of every batch and a capture at every third step."""
     log_dir = tmp_path_factory.mktemp("logged")
-    fit = fit_cnn(images, [mbk.TensorBoard(log_dir, every=3, update_freq="batch", config={"rate": 0.01})])
+    fit = fit_cnn(images, [mbk.TensorBoard(log_dir, every=3, update_freq="batch", hparams={"rate": 0.01})])
     return Fit(fit.model, fit.history, mb.read(log_dir)["."], fit.weights)
 
 
@@ -201,3 +201,41 @@ def all_dtypes() -> Callable[[], contextlib.AbstractContextManager[Any]]:
 def keras_schedule() -> keras.optimizers.Optimizer:
     """SGD whose learning rate at update n is 0.5 * 0.9**n."""
     return keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.5, 1, 0.9))
+
+
+class Variables(keras.callbacks.Callback):
+    """Keeps every variable of the model and of its optimizers, by path, before each batch and after the last one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: list[dict[str, np.ndarray]] = []
+        self._last: dict[str, np.ndarray] = {}
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+        self.values.append(self._read())
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        self._last = self._read()
+
+    def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
+        self.values.append(self._last)
+
+    def _read(self) -> dict[str, np.ndarray]:
+        variables = {v.path: v for v in self.model.variables}
+        for optimizer in (self.model.optimizer, *vars(self.model).values()):
+            if isinstance(optimizer, keras.optimizers.Optimizer):
+                variables |= {v.path: v for v in optimizer.variables}
+        return {path: keras.ops.convert_to_numpy(v.value).copy() for path, v in variables.items()}
+
+
+@pytest.fixture
+def follow(tmp_path: Path, vectors: tuple[np.ndarray, np.ndarray]) -> Callable[..., Any]:
+    """Train with a capture of every group at every step; return what was logged and all variables around each batch."""
+
+    def run(model: keras.Model, *data: Any, **options: Any) -> tuple[mb.RunData, list[dict[str, np.ndarray]]]:
+        variables, log = Variables(), ("params", "grads", "updates", "optimizer_state", "buffers")
+        options = {"batch_size": 14, "verbose": 0, "shuffle": False, **options}  # four whole batches: one shape to compile for
+        model.fit(*(data or vectors), callbacks=[mbk.TensorBoard(tmp_path, every=1, log=log), variables], **options)
+        return mb.read(tmp_path)["."], variables.values
+
+    return run

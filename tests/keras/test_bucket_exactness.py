@@ -1,5 +1,6 @@
 """The kernel of each backend gives exactly the counts of the host definition."""
 
+import keras
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from multiboard_keras.statistics import measure
 SUBNORMAL = 2.0**-126
 
 
-def check(case, tensor):
+def check(case, tensor, measure=measure):
     counts, specials, moments = (np.asarray(array) for array in measure([tensor]))
     expected = case.expected
     assert (counts.shape, specials.shape, moments.shape) == ((1, 1024), (1, 4), (1, 4))
@@ -35,6 +36,14 @@ def check_sums(case, sums):
 def test_counts_of_every_content_and_dtype_are_exact(bucket_case, to_tensor, all_dtypes):
     with all_dtypes():
         check(bucket_case, to_tensor(bucket_case))
+
+
+if keras.backend.backend() == "tensorflow":  # the kernels of the others are those of their own adapters, and tested there
+
+    def test_counts_in_a_graph_are_exact(bucket_case, to_tensor):
+        import tensorflow as tf
+
+        check(bucket_case, to_tensor(bucket_case), tf.function(measure))
 
 
 def test_counts_of_ten_million_values_are_exact(ten_million, to_tensor):

@@ -1,0 +1,69 @@
+"""The gradient that an update is made of: without a loss scale, the mean of accumulated batches, before clipping."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import keras
+
+from multiboard_keras._compat import accumulators, built_variables
+from multiboard_keras.layers import identity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Tensor = Any
+
+_STAGE: Final = "before the optimizer's clipping"
+_MICRO_BATCH: Final = "one micro-batch, before the optimizer's accumulation and clipping"
+
+
+def true_gradients(optimizer: Any, variables: Sequence[Any], grads: Sequence[Tensor]) -> tuple[list[Tensor], str]:
+    """Return the gradients that an optimizer clips and applies, and words for their stage; None where there is none.
+
+    Args:
+        optimizer: before its update, which completes an accumulation if it accumulates.
+        variables: what is updated.
+        grads: of them, as the optimizer gets them.
+    """
+    batches = micro_batches(optimizer)
+    unscaled = [_unscaled(optimizer, *pair) for pair in zip(variables, grads, strict=True)]
+    if batches == 1:
+        return unscaled, _STAGE
+    inner = innermost(optimizer)
+    sums = accumulators(inner)
+    if sums is None:
+        return unscaled, _MICRO_BATCH
+    by_variable = {identity(variable): total for variable, total in zip(built_variables(inner), sums, strict=True)}
+    means = [
+        grad
+        if grad is None or is_overwritten(variable)
+        else (grad + keras.ops.convert_to_tensor(by_variable[identity(variable)])) / batches
+        for variable, grad in zip(variables, unscaled, strict=True)
+    ]
+    return means, f"mean of {batches} micro-batches, {_STAGE}"
+
+
+def micro_batches(optimizer: Any) -> int:
+    """Return how many batches the optimizer accumulates into one update."""
+    return getattr(innermost(optimizer), "gradient_accumulation_steps", None) or 1
+
+
+def innermost(optimizer: Any) -> Any:
+    """Return the optimizer that a loss scale is wrapped around, or the optimizer itself."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def is_overwritten(variable: Any) -> bool:
+    """Tell whether the 'gradient' of a variable is its new value, as for the scales of float8."""
+    return bool(getattr(variable, "overwrite_with_gradient", False))
+
+
+def _unscaled(optimizer: Any, variable: Any, grad: Tensor) -> Tensor:
+    scale = optimizer.loss_scale_factor
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        scale = optimizer.dynamic_scale if optimizer.built else optimizer.initial_scale
+    if grad is None or is_overwritten(variable):
+        return grad
+    dense = keras.ops.convert_to_tensor(grad)
+    return dense if scale is None else keras.ops.divide(dense, scale)

@@ -1,0 +1,57 @@
+"""How a running train step is looked at: methods of instances are replaced for a while, and nothing of ours raises into it."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from multiboard_keras._compat import trace_level
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@contextlib.contextmanager
+def replaced(target: Any, name: str, replacement: Callable[..., Any]) -> Iterator[None]:
+    """Replace a method of one instance for a while, without the attribute tracking of Keras."""
+    namespace = vars(target)
+    before = {name: namespace[name]} if name in namespace else {}
+    namespace[name] = replacement
+    try:
+        yield
+    finally:
+        del namespace[name]
+        namespace.update(before)
+
+
+class Sight:
+    """Tells in one run of a train step what can be seen, and keeps what goes wrong in looking.
+
+    Args:
+        problems: gets the last error of each kind of extras.
+    """
+
+    def __init__(self, problems: dict[str, Exception]) -> None:
+        self._problems = problems
+        self._busy = False
+        self._level = trace_level()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a computation of ours is running."""
+        return self._busy
+
+    def is_clear(self) -> bool:
+        """Whether tensors seen here can leave the step: not those inside a gradient, a condition or a computation of ours."""
+        return not self._busy and trace_level() == self._level
+
+    @contextlib.contextmanager
+    def guarded(self, kind: str) -> Iterator[None]:
+        """Look at something for one kind of extras; an error becomes a problem."""
+        self._busy = True
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  # nothing of ours may end a training
+            self._problems[kind] = error
+        finally:
+            self._busy = False

@@ -1,0 +1,45 @@
+"""With accumulation the captured gradient is the mean that the update is made of."""
+
+import keras
+import numpy as np
+import pytest
+
+optimizers = keras.optimizers
+
+
+@pytest.fixture
+def norms(dense, follow, vectors):
+    """The function that returns the norms of the gradients of one update from 48 examples, in batches of a given size."""
+
+    def run(optimizer, batch_size):
+        x, y = vectors
+        data, _ = follow(dense(optimizer), x[:48], y[:48], batch_size=batch_size)
+        return {tag: column.value[-1] for tag, column in data.scalars.items() if tag.startswith("norm/grads")}, data
+
+    return run
+
+
+def scaled(**options):
+    return optimizers.LossScaleOptimizer(optimizers.SGD(0.5, **options), initial_scale=1024.0)
+
+
+@pytest.mark.parametrize("make", [lambda **options: optimizers.SGD(0.5, **options), scaled], ids=["plain", "loss scale"])
+def test_the_gradient_is_that_of_all_batches_before_clipping(norms, make):
+    accumulated, data = norms(make(gradient_accumulation_steps=3, clipnorm=1e-3), 16)
+    whole, _ = norms(optimizers.SGD(0.5), 48)
+    assert accumulated == pytest.approx(whole, rel=1e-5)
+    assert data.histograms["grads/fc/kernel"].step.tolist() == [0]
+    assert data.histograms["grads/fc/kernel"].description.endswith("mean of 3 micro-batches, before the optimizer's clipping")
+
+
+def test_the_update_is_that_of_the_mean_gradient(dense, follow):
+    model = dense(optimizers.SGD(0.5, gradient_accumulation_steps=2))
+    data, values = follow(model)
+    numbers, kernel = data.scalars, f"{model.name}/fc/kernel"
+    assert numbers["norm/updates/fc/kernel"].step.tolist() == [0, 1]
+    np.testing.assert_allclose(numbers["norm/updates/fc/kernel"].value, 0.5 * numbers["norm/grads/fc/kernel"].value, rtol=1e-5)
+    changes = [
+        np.linalg.norm(after[kernel] - before[kernel]) for before, after in ((values[1], values[2]), (values[3], values[4]))
+    ]
+    np.testing.assert_allclose(numbers["norm/updates/fc/kernel"].value, changes, rtol=1e-5)
+    assert not [tag for tag in data.histograms if "gradient_accumulator" in tag]
