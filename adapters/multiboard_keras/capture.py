@@ -1,152 +1,207 @@
-"""The callback: what is logged when, and the life of its run."""
+"""The callback: what Keras calls, and the life of its run."""
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from time import time
-from typing import TYPE_CHECKING, Any
+import os
+from itertools import count
+from typing import TYPE_CHECKING, Any, Self
 
 import keras
 
 from multiboard import tags
-from multiboard.arguments import check_choices, check_log_dir, check_positive, check_run
-from multiboard.errors import ArgumentError
 from multiboard.run import Run
-from multiboard.values import Capture
-from multiboard_keras import statistics
-from multiboard_keras.scalars import find_obstacle, is_scalar, iterations, last_learning_rate, split_logs
+from multiboard_keras.batches import Batches, Fit
+from multiboard_keras.epochs import Epochs
+from multiboard_keras.gradients import micro_batches
+from multiboard_keras.naming import KerasNaming, UniformNaming
+from multiboard_keras.options import check_options
+from multiboard_keras.reporting import Reporting
+from multiboard_keras.scalars import iterations, only_scalars
 from multiboard_keras.steps import Steps
-from multiboard_keras.train_function import Due, TrainFunction
-from multiboard_keras.train_step import CAPTURE, METRICS, RATE, micro_batches
+from multiboard_keras.trials import claim_directory
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
-    from multiboard_keras.train_step import TrainStep
+    from multiboard.selection import Chosen
+    from multiboard_keras.naming import Naming
+    from multiboard_keras.samples import Samples
 
 
 class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no type information
-    """Write metrics, learning rate and the distributions of parameters and gradients of a fit.
+    """Write metrics, learning rate, and the distributions of parameters, gradients, updates and activations of a fit.
 
-    Step n is the n-th optimizer step, from 0, and goes on over several calls of `fit`. Every tag and number means the same as
+    Takes the arguments of `keras.callbacks.TensorBoard`, on every backend and without TensorFlow. Step n is the n-th optimizer
+    step, from 0, and goes on over several calls of `fit` and when a training is resumed. Every tag and number means the same as
     with the other adapters of multiboard: `train/<metric>` of a batch is the metric of that batch alone, not Keras' mean since
-    the start of the epoch; `val/<metric>` and `train/epoch` are at the step of the last update before them; captures hold
-    `params/<layer>/<role>` before update n and `grads/<layer>/<role>` of update n, unscaled and before clipping, with
-    `train/learning_rate`. Weights, History and printed logs are those of a fit without the callback.
+    the start of the epoch; `val/<metric>` (also of `evaluate`) and `train/epoch` are at the step of the last update before them;
+    captures hold `params/<layer>/<role>` before update n, `grads/<layer>/<role>` of update n, unscaled, accumulated and before
+    clipping, and `updates/<layer>/<role>`, what update n adds. Weights, History and printed logs are those of a fit without the
+    callback.
 
     The callback replaces `model.train_function` from the beginning of `fit` to its end; the model can be saved at any time. A
     captured step runs in a program of its own, which JAX and TensorFlow compile at the first capture.
 
     With `steps_per_execution` above 1, PyTorch's `jit_compile=True`, Flax NNX variables or several replicas in TensorFlow,
-    batches have Keras' running means instead and nothing is captured; the run says so once.
+    batches have Keras' running means instead, and of captures only parameters are written, at the first step of a call; the run
+    says so once.
 
     Args:
-        log_dir: the run directory, without `run`. Opened at the beginning of `fit` and closed at its end.
+        log_dir: the run directory, without `run`. Opened at the beginning of the first epoch and closed at the end of `fit`; goes
+            on where it ends if the optimizer has made updates before.
+        histogram_freq: take a capture at the first step of every epoch that this number divides; 0 takes none.
+        write_graph: write the layers of a Functional or Sequential model as the conceptual graph of the Graphs tab.
+        write_images: write the parameters as pictures at the end of every epoch that `histogram_freq` divides.
+        write_steps_per_second: write `perf/steps_per_s` beside `perf/step_ms`.
+        update_freq: 'epoch' logs the means of each epoch, 'batch' the metrics of every batch, an integer those of every n-th.
+        profile_batch: the batch to profile, counted from 1 in each fit, or the first and the last one: (10, 20) or '10,20'.
+        embeddings_freq: write the layers of class Embedding for the Projector tab at the end of every epoch that this number
+            divides; 0 writes none.
+        embeddings_metadata: what the Projector says of the rows: a file, or by name of a layer a file, a list of labels, or a
+            dict with 'labels', 'columns' and 'sprite'.
         run: an open run to write to; it stays open.
         every: take a capture at every step that this number divides.
-        histogram_freq: take a capture at the first step of every epoch that this number divides; 0 takes none.
-        update_freq: 'epoch' logs the means of each epoch, 'batch' the metrics of every batch, an integer those of every n-th.
-        log: what a capture holds, any of 'params' and 'grads'.
-        config: hyper-parameters, for the HParams tab.
+        log: what a capture holds, any of 'params', 'grads', 'updates', 'optimizer_state' and 'buffers'.
+        activations: layers whose outputs a capture holds, too: patterns of paths, e.g. ['encoder.*'], or a function of path and
+            layer.
+        naming: 'multiboard', or 'keras' for the runs, tags and steps of `keras.callbacks.TensorBoard`, with captures of `every`
+            beside them; `histogram_freq` then writes weights at the end of an epoch, as there.
+        hparams: hyper-parameters, for the HParams tab.
+        samples: predictions to write, see `Samples`.
 
     Raises:
         ArgumentError: an argument is not one of the possible ones.
     """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Keep the arguments, for copies."""
+        callback: Self = super().__new__(cls)
+        callback._arguments, callback._copies = (args, kwargs), count(1)
+        return callback
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """Return a callback with the same arguments that has not seen a fit, as keras-tuner makes one for each trial.
+
+        Its run is in a directory of its own below the one of this callback, unless it is given another `log_dir`.
+        """
+        args, kwargs = self._arguments
+        copied = type(self)(*args, **kwargs)
+        copied.log_dir = self.log_dir
+        copied._copied_from = (self.log_dir, self._copies)  # noqa: SLF001  # one of these
+        return copied
 
     async_safe = True  # else Keras moves the batch end of all callbacks onto the training thread
 
     def __init__(
         self,
         log_dir: str | os.PathLike[str] = "logs",
+        histogram_freq: int = 0,
+        write_graph: bool = True,
+        write_images: bool = False,
+        write_steps_per_second: bool = False,
+        update_freq: str | int = "epoch",
+        profile_batch: int | str | tuple[int, int] = 0,
+        embeddings_freq: int = 0,
+        embeddings_metadata: Any = None,
         *,
         run: Run | None = None,
         every: int | None = None,
-        histogram_freq: int = 0,
-        update_freq: str | int = "epoch",
-        log: Iterable[str] = (tags.PARAMS, tags.GRADS),
-        config: Mapping[str, Any] | None = None,
+        log: Iterable[str] = (tags.PARAMS, tags.GRADS, tags.UPDATES),
+        activations: Chosen | None = None,
+        naming: str = "multiboard",
+        hparams: Mapping[str, Any] | None = None,
+        samples: Samples | None = None,
     ) -> None:
         super().__init__()
-        self._log_dir = check_log_dir(log_dir)
-        self._given_run = None if run is None else check_run(run)
-        self._config = config
-        if run is not None and config is not None:
-            raise ArgumentError("config", config, "the run is open already: give it to mb.Run(log_dir, config=...)")
-        self._every = None if every is None else check_positive("every", every)
-        self._histogram_freq = 0 if histogram_freq == 0 else check_positive("histogram_freq", histogram_freq)
-        self._batches = _check_update_freq(update_freq)
-        self._groups = check_choices("log", log, (tags.PARAMS, tags.GRADS))
-        self._run: Run | None = self._given_run
-        self._function: TrainFunction | None = None
+        self._options = check_options(
+            log_dir,
+            histogram_freq,
+            update_freq,
+            embeddings_freq,
+            write_graph=write_graph,
+            write_images=write_images,
+            write_steps_per_second=write_steps_per_second,
+            profile_batch=profile_batch,
+            embeddings_metadata=embeddings_metadata,
+            run=run,
+            every=every,
+            log=log,
+            activations=activations,
+            naming=naming,
+            hparams=hparams,
+            samples=samples,
+        )
+        self.log_dir = os.fspath(log_dir)
+        self._copied_from = ("", self._copies)
+        self._hparams = hparams
+        self._naming: Naming | None = None
+        self._runs: list[Run] = []
         self._counted: tuple[Any, Steps] = (None, Steps(0))
-        self._batch: int | None = None
-        self._history: Any = None
-        self._epoch_due = False
-        self._capturing = False
+        self._batches: Batches | None = None
+        self._epochs: Epochs | None = None
+        self._in_fit = self._begun = self._wrote = False
 
     # ------------------------------------------------------------------ what Keras calls
 
+    def set_model(self, model: Any) -> None:
+        """Take note of the model: Keras calls this at the beginning of `fit`, `evaluate` and `predict`."""
+        super().set_model(model)
+        self._in_fit = False
+
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002  # Keras' signature
-        """Open the run and take the place of the train function."""
-        if self._run is None:
-            self._run = Run(self._log_dir, config=self._config)
-            self._config = None  # one row of hyper-parameters, however many fits
-        if self._function is not None:
-            self._function.remove()  # of a fit that ended in an exception, of which Keras tells nobody
-        self._batch = None
-        self._history = getattr(self._model, "history", None)  # each fit has its own
-        with self._reporting("fit"):
-            self._count_steps(self._model)
-            self._take_place(self._model)
+        """Check what depends on the model; the rest waits for the first epoch, when other callbacks have restored it."""
+        self._in_fit, self._begun = True, False
+        if self._batches is not None:
+            self._batches.end_fit()  # of a fit that ended in an exception, of which Keras tells nobody
+        if self._options.embeddings_freq:
+            self._options.embeddings.check(self._model)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
-        """Decide whether the first step of the epoch is captured."""
-        self._epoch_due = self._histogram_freq > 0 and epoch % self._histogram_freq == 0
+        """Begin to log if this is the first epoch of the fit, and decide whether its first step is captured."""
+        if not self._begun:
+            self._begun = True
+            self._begin()
+        if self._batches is not None and self._epochs is not None:
+            self._epochs.begin()
+            self._batches.begin_epoch(epoch)
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
         """Take note of the batch: called on the training thread and in order on every backend, unlike the end of a batch."""
-        self._batch = batch
+        if self._batches is not None:
+            self._batches.begin_batch(batch)
+
+    def on_test_begin(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Take note that the training part of the epoch is over."""
+        if self._in_fit and self._batches is not None:
+            self._batches.end_training()
+
+    def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Log what `evaluate` has found, at the last update before it."""
+        if self._in_fit and self._naming is None:
+            return
+        if not self._in_fit:
+            self._count_steps(self._model)
+        naming = self._naming or self._open("add")
+        reporting = Reporting(naming.run)
+        with reporting.of("evaluation"):
+            naming.evaluation(only_scalars(logs or {}, reporting), self._steps.last, in_fit=self._in_fit)
+        if self._naming is None:
+            self._close_runs()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Log what belongs to the epoch, at its last update."""
-        with self._reporting("epoch"):
-            self._log_epoch(epoch, logs or {})
         self._steps.end_epoch()
+        if self._batches is not None and self._epochs is not None:
+            self._batches.end_training()
+            self._epochs.end(epoch, logs or {}, rates=self._batches.rates)
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
         """Give the train function back and close the run, unless it was given."""
-        if self._function is not None:
-            self._function.remove()
-        if self._run is not None and self._given_run is None:
-            with self._reporting("run"):
-                self._run.close()
-            self._run = None
-
-    # ------------------------------------------------------------------ what the train function calls
-
-    def due(self) -> Due | None:
-        """Return what the next call of the train function has to yield, or None outside of this callback's fit."""
-        batch, self._batch = self._batch, None
-        if batch is None or getattr(self._model, "history", None) is not self._history:
-            return None  # train_on_batch, or a fit without this callback after one that ended in an exception
-        done = min(batch + self._model.steps_per_execution, (self.params or {}).get("steps") or sys.maxsize)
-        first, _ = self._steps.of(batch)
-        step, complete = self._steps.of(done - 1)
-        metrics = self._batches > 0 and step // self._batches > (first - 1) // self._batches
-        capture = self._epoch_due or (self._every is not None and step % self._every == 0)
-        return Due(done, step, complete and metrics, complete and capture)
-
-    def deliver(self, due: Due, logs: dict[str, Any], extras: dict[str, Any], step: TrainStep | None) -> None:
-        """Log what a call of the train function has yielded."""
-        self._steps.ran(due.done)
-        with self._reporting("batch"):
-            self._log_batch(due, logs, extras, step)
-        if due.capture and step is not None:
-            self._epoch_due = False
-            with self._reporting("capture"):
-                self._log_capture(due, extras, step)
+        self._in_fit = False
+        if self._batches is not None:
+            self._batches.end_fit()
+        if self._options.run is None:
+            self._close_runs()
 
     # ------------------------------------------------------------------ inside
 
@@ -154,76 +209,55 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has 
     def _steps(self) -> Steps:
         return self._counted[1]
 
+    def _begin(self) -> None:
+        """Open the run and take the place of the train function."""
+        model = self._model
+        self._count_steps(model)
+        first, self._wrote = not self._wrote, True
+        if self._naming is None:
+            self._naming = self._open(self._steps.next > 0 and first)
+        reporting = Reporting(self._naming.run)
+        function = None if self._batches is None else self._batches.function
+        fit = Fit(self._naming, self._steps, reporting, self.params or {}, getattr(model, "history", None))
+        self._batches = self._epochs = None
+        with reporting.of("fit"):
+            batches = Batches(model, self._options, fit, function)
+            self._batches, self._epochs = batches, Epochs(model, self._options, fit)
+            if first:
+                self._epochs.log_graph()
+
     def _count_steps(self, model: Any) -> None:
         done = iterations(model.optimizer)
         if self._counted[0] is model:  # a loss scale leaves updates out, and compile() starts again at 0
             done = max(done, self._steps.next)
         self._counted = (model, Steps(done, micro_batches(model.optimizer)))
 
-    def _take_place(self, model: Any) -> None:
-        """Take the place of the train function; that of the last fit again if Keras kept it, for what it has compiled."""
-        if self._function is None or not self._function.belongs_to(model):
-            captures = self._every is not None or self._histogram_freq > 0
-            obstacle = find_obstacle(model)
-            if obstacle and (captures or self._batches):
-                self._report("steps hidden", f"{obstacle}: nothing is captured, and train/ metrics are Keras' running means.")
-            groups = self._groups if captures and not obstacle else None
-            self._capturing = groups is not None
-            self._function = TrainFunction(model, self, metrics=self._batches > 0 and not obstacle, groups=groups)
-        self._function.install()
+    def _open(self, resume: bool | str) -> Naming:
+        given = self._options.run
+        if given is None:
+            self._leave_original()
+        if not self._options.in_keras:
+            return UniformNaming(given or self._open_run(self.log_dir, resume))
+        if given is not None:
+            return KerasNaming(given.child("train"), lambda: given.child("validation"))
+        train, validation = (os.path.join(self.log_dir, name) for name in ("train", "validation"))  # noqa: PTH118
+        return KerasNaming(self._open_run(train, resume), lambda: self._open_run(validation, resume))
 
-    def _log_batch(self, due: Due, logs: dict[str, Any], extras: dict[str, Any], step: TrainStep | None) -> None:
-        numbers = {}
-        if due.metrics:
-            found = extras.get(METRICS, {})
-            if step is not None and (unseen := sorted(logs.keys() - found.keys())):
-                reason = step.problems.get(METRICS, "they are updated where they cannot be seen")
-                self._report(f"metrics {unseen}", f"{unseen} are Keras' own logs, as a rule running means: {reason}.")
-            numbers = self._scalars({name: found.get(name, logs[name]) for name in logs}, tags.train)
-        if RATE in extras:
-            numbers[tags.LEARNING_RATE] = extras[RATE]
-        self._log(numbers, due.step)
+    def _leave_original(self) -> None:
+        """Choose the directory of a copy, if nobody has set another one."""
+        (original, copies), self._copied_from = self._copied_from, ("", self._copies)
+        if original == self.log_dir:
+            self.log_dir = claim_directory(original, f"copy_{next(copies)}")
 
-    def _log_capture(self, due: Due, extras: dict[str, Any], step: TrainStep) -> None:
-        if CAPTURE in extras and self._run is not None:
-            batch = statistics.pending(extras[CAPTURE])
-            self._run.capture(Capture(step.tags, batch, due.step, time(), step.descriptions))
-        elif self._groups:
-            raise step.problems.get(CAPTURE) or RuntimeError("the train step applies no gradients where they can be seen")
+    def _open_run(self, log_dir: str, resume: bool | str) -> Run:
+        """Open one of the runs; there is one row of hyper-parameters, however many fits."""
+        hparams, self._hparams = self._hparams, None
+        facts = resume != "add" and (not self._options.in_keras or hparams is not None)
+        run = Run(log_dir, config=hparams, resume=resume, facts=facts)
+        self._runs.append(run)
+        return run
 
-    def _log_epoch(self, epoch: int, logs: Mapping[str, Any]) -> None:
-        training, validation = split_logs(logs)
-        numbers = self._scalars(validation, tags.val) | {tags.EPOCH: epoch}
-        if not self._batches:
-            numbers |= self._scalars(training, tags.train)
-        if not self._capturing and self._model.optimizer is not None:
-            numbers[tags.LEARNING_RATE] = last_learning_rate(self._model.optimizer)
-        self._log(numbers, self._steps.last)
-
-    def _scalars(self, numbers: Mapping[str, Any], tag: Callable[[str], str]) -> dict[str, Any]:
-        if vectors := sorted(name for name, number in numbers.items() if not is_scalar(number)):
-            self._report(f"vectors {vectors}", f"metrics {vectors} are not single numbers and are left out.")
-        return {tag(name): number for name, number in numbers.items() if is_scalar(number)}
-
-    def _log(self, numbers: Mapping[str, Any], step: int) -> None:
-        if numbers and self._run is not None:
-            self._run.log(numbers, step)
-
-    @contextlib.contextmanager
-    def _reporting(self, what: str) -> Iterator[None]:
-        """Let nothing of ours end a training."""
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001
-            self._report(f"{what} {type(error).__name__}", f"a {what} was not logged: {type(error).__name__}: {error}")
-
-    def _report(self, cause: str, message: str) -> None:
-        if self._run is not None:
-            self._run.report(cause, message)
-
-
-def _check_update_freq(update_freq: str | int) -> int:
-    """Return every how many batches metrics are logged, 0 for epochs only."""
-    if isinstance(update_freq, str):
-        return {"epoch": 0, "batch": 1}[check_choices("update_freq", update_freq, ("epoch", "batch"))[0]]
-    return check_positive("update_freq", update_freq)
+    def _close_runs(self) -> None:
+        runs, self._runs, self._naming = self._runs, [], None
+        for run in runs:
+            run.close()

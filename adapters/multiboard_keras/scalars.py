@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from multiboard_keras.rates import find_optimizers, rates_by_tag
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from multiboard_keras.reporting import Reporting
 
 
 def split_logs(logs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -26,19 +30,36 @@ def is_scalar(number: Any) -> bool:
     return not isinstance(number, dict) and tuple(getattr(number, "shape", ())) in {(), (1,)}
 
 
+def only_scalars(numbers: Mapping[str, Any], reporting: Reporting) -> dict[str, Any]:
+    """Return the log entries that are one number, and report the others."""
+    if vectors := sorted(name for name, number in numbers.items() if not is_scalar(number)):
+        reporting.report(f"vectors {vectors}", f"metrics {vectors} are not single numbers and are left out.")
+    return {name: number for name, number in numbers.items() if is_scalar(number)}
+
+
 def iterations(optimizer: Any) -> int:
     """Return the number of updates that an optimizer has made; waits for the device."""
     return 0 if optimizer is None else int(_number(optimizer.iterations))
 
 
-def last_learning_rate(optimizer: Any) -> float:
-    """Return the learning rate of the optimizer's last update; waits for the device.
+def learning_rates(model: Any, *, next_one: bool) -> dict[str, float]:
+    """Return the learning rates of the optimizers of a model by tag; waits for the device.
 
-    That of a schedule is computed again, because `optimizer.learning_rate` is that of the next update.
+    Args:
+        model: a compiled model.
+        next_one: those of the next update, as `optimizer.learning_rate` is; otherwise those of the last one, for which that of a
+            schedule is computed again.
     """
+    optimizers = find_optimizers(model)
+    used = {name: optimizer for name, optimizer in optimizers.items() if iterations(optimizer)}
+    found = {name: _rate(optimizer, back=0 if next_one else 1) for name, optimizer in (used or optimizers).items()}
+    return rates_by_tag(model, optimizers, found)
+
+
+def _rate(optimizer: Any, back: int) -> float:
     count = optimizer.iterations
     counted = isinstance(count, keras.Variable) and iterations(optimizer) > 0
-    with keras.StatelessScope(state_mapping=[(count, count.value - 1)] if counted else []):
+    with keras.StatelessScope(state_mapping=[(count, count.value - back)] if counted else []):
         return _number(optimizer.learning_rate)
 
 
@@ -51,6 +72,8 @@ def find_obstacle(model: Any) -> str:
     backend = keras.backend.backend()
     if model.steps_per_execution > 1:
         return f"steps_per_execution={model.steps_per_execution} runs several steps in one call"
+    if backend == "jax" and getattr(keras.config, "is_nnx_enabled", bool)():
+        return "with Flax NNX Keras calls the train step of the class"
     if backend == "torch" and model.jit_compile:
         return "jit_compile=True hides the train step in torch.compile"
     if backend == "tensorflow" and model.distribute_strategy.num_replicas_in_sync > 1:

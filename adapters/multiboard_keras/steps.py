@@ -27,6 +27,10 @@ class Steps:
         step, part = divmod(self._before_epoch + batch, self._per_update)
         return step, part == self._per_update - 1
 
+    def batches(self, done: int) -> int:
+        """Return the number of batches of all fits so far, when so many batches of this epoch are done."""
+        return self._before_epoch + done
+
     def ran(self, batches: int) -> None:
         """Take note that so many batches of this epoch are done."""
         self._in_epoch = batches

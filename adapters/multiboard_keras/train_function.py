@@ -10,10 +10,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import keras
 
-from multiboard_keras.train_step import EXTRAS, TrainStep, replaced
+from multiboard import tags
+from multiboard_keras.examples import Examples
+from multiboard_keras.reads import ParameterReads
+from multiboard_keras.sight import replaced
+from multiboard_keras.train_step import EXTRAS, SIZE, TrainStep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from multiboard.selection import Selection
 
 
 class Due(NamedTuple):
@@ -21,15 +27,35 @@ class Due(NamedTuple):
 
     Attributes:
         done: batches of the epoch that are done after the call.
-        step: global step of its update, the last one if there are several.
+        first: global step of its first update.
+        step: global step of its last one.
         metrics: whether metrics are logged at this step.
         capture: whether a capture is taken at this step.
     """
 
     done: int
+    first: int
     step: int
     metrics: bool
     capture: bool
+
+
+class Yield(NamedTuple):
+    """What one call of the train function has yielded.
+
+    Attributes:
+        logs: what Keras gets, on the device.
+        extras: what the train step returned besides, on the device.
+        step: the train step that did it, None for Keras' own.
+        examples: in the batches of the call; None if that is not known.
+        params: of a capture of parameters that were read before the call, what `statistics.pending` takes; else None.
+    """
+
+    logs: dict[str, Any]
+    extras: dict[str, Any]
+    step: TrainStep | None
+    examples: int | None
+    params: Any = None
 
 
 class Listener(Protocol):
@@ -39,15 +65,8 @@ class Listener(Protocol):
         """Return what the next call has to yield, or None if it belongs to no logged fit."""
         ...
 
-    def deliver(self, due: Due, logs: dict[str, Any], extras: dict[str, Any], step: TrainStep | None) -> None:
-        """Take what a call yielded; raises nothing.
-
-        Args:
-            due: what was asked for.
-            logs: what Keras gets, on the device.
-            extras: what the train step returned besides, on the device.
-            step: the train step that did it, None for Keras' own.
-        """
+    def deliver(self, due: Due, found: Yield) -> None:
+        """Take what a call yielded; raises nothing."""
         ...
 
 
@@ -56,42 +75,78 @@ class TrainFunction:
 
     Args:
         model: a compiled model with its train function made.
-        listener: is asked before each call and told after it.
+        seen: whether the steps of the model can be seen, see `find_obstacle`; otherwise there is Keras' own function only, and
+            parameters are read before it is called.
         metrics: whether to make a function that yields the metrics of its batch.
+        rates: whether it yields the learning rate as well; captures always do.
         groups: what a capture holds; None makes no function that captures.
+        selection: the layers whose outputs a capture holds, too.
+
+    Attributes:
+        reads: reads parameters; None if they are captured with the rest.
     """
 
-    def __init__(self, model: Any, listener: Listener, *, metrics: bool, groups: Sequence[str] | None) -> None:
+    def __init__(
+        self, model: Any, *, seen: bool, metrics: bool, rates: bool, groups: Sequence[str] | None, selection: Selection | None
+    ) -> None:
         self._model = model
-        self._listener = listener
         self._original: Callable[..., Any] = model.train_function
-        self._plain = _Variant(model, TrainStep(model, metrics=True, groups=None)) if metrics else None
-        self._capturing = None if groups is None else _Variant(model, TrainStep(model, metrics=metrics, groups=groups))
+        self._plain = self._capturing = None
+        sized = keras.backend.backend() == "tensorflow"  # elsewhere the number of examples is seen outside of the step
+        if seen and (metrics or sized):
+            self._plain = _Variant(model, TrainStep(model, metrics=metrics, groups=() if metrics and rates else None))
+        if seen and groups is not None:
+            self._capturing = _Variant(model, TrainStep(model, metrics=metrics, groups=groups, activations=selection))
+        hidden = not seen and groups is not None and tags.PARAMS in groups
+        self.reads = ParameterReads(model) if hidden else None
         self._stand_in = self._call
+        self._listener: Listener | None = None
 
-    def install(self) -> None:
-        """Stand in for the model's train function."""
+    def install(self, listener: Listener) -> None:
+        """Stand in for the model's train function.
+
+        Args:
+            listener: is asked before each call and told after it.
+        """
+        self._listener = listener
         self._model.train_function = self._stand_in
 
     def remove(self) -> None:
-        """Give the model its own train function back; a second call does nothing."""
-        if self._model.train_function is self._stand_in:
-            self._model.train_function = self._original
+        """Give the model its own train function back, unless that of another callback is on top; a second call does nothing."""
+        self._listener = None
+        function = self._model.train_function
+        while (owner := stand_in_of(function)) is not None and owner._listener is None:  # noqa: SLF001  # another one of these
+            function = owner._original  # noqa: SLF001
+        self._model.train_function = function
 
     def belongs_to(self, model: Any) -> bool:
         """Whether Keras still has the function that this one was made for, so that what it compiled is of use."""
         return self._model is model and model.train_function is self._original
 
+    def traces(self) -> int:
+        """Return how often a train step was traced, or called where it is not traced."""
+        return sum(variant.step.calls for variant in (self._plain, self._capturing) if variant is not None)
+
     def _call(self, *args: Any) -> Any:
-        due = self._listener.due()
-        if due is None:
+        due = None if self._listener is None else self._listener.due()
+        if self._listener is None or due is None:
             return self._original(*args)
         variant = self._capturing if due.capture and self._capturing is not None else self._plain
-        result = self._original(*args) if variant is None else variant(*args)
+        params = None if self.reads is None or not due.capture else self.reads.begin(args)
+        examples = Examples()
+        result = (self._original if variant is None else variant)(*examples.watch(args))
         logs = result[0] if keras.backend.backend() == "jax" else result
-        extras = logs.pop(EXTRAS, {}) if isinstance(logs, dict) else {}
-        self._listener.deliver(due, logs if isinstance(logs, dict) else {}, extras, variant.step if variant is not None else None)
+        found = logs if isinstance(logs, dict) else {}
+        extras = found.pop(EXTRAS, {})
+        count = int(extras[SIZE]) if SIZE in extras else examples.count
+        self._listener.deliver(due, Yield(found, extras, None if variant is None else variant.step, count, params))
         return result
+
+
+def stand_in_of(function: Any) -> TrainFunction | None:
+    """Return what a train function stands in for, or None if it is none of ours."""
+    owner = getattr(function, "__self__", None)
+    return owner if isinstance(owner, TrainFunction) else None
 
 
 class _Variant:

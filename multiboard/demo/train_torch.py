@@ -63,9 +63,9 @@ def main(settings: Settings) -> None:
     optimizer = torch.optim.SGD(model.parameters(), settings.learning_rate, momentum=settings.momentum)
     val_x, val_y = tensors(*digits.val)
     with mb.Run(settings.log_dir, config=settings.config("torch")) as run:
-        mbt.watch(model, optimizer, run, every=settings.every, log=("params", "grads"))
+        watching = mbt.watch(model, optimizer, run, every=settings.every)
         run.text("run/notes", NOTES, step=0)
-        for step, epoch, batch in digits.steps():
+        for step, epoch, batch in mbt.loop(digits.steps(), run, watching=watching, examples=settings.batch_size):
             x, y = tensors(*batch)
             logits = model(x)
             loss = F.cross_entropy(logits, y)

@@ -72,7 +72,7 @@ def test_an_empty_directory_can_be_added_to(log_dir):
 
 
 def test_another_word_than_add_is_refused(log_dir):
-    with pytest.raises(mb.ArgumentError, match="argument 'resume' got 'append' .*True, False or 'add'"):
+    with pytest.raises(mb.ArgumentError, match=r"argument 'resume' got 'append' .*True, False or 'add'"):
         mb.Run(log_dir, resume="append")
 
 

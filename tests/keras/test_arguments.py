@@ -15,6 +15,12 @@ import multiboard.keras as mbk
         ({"update_freq": "bach"}, "argument 'update_freq' got 'bach' .*Did you mean 'batch'"),
         ({"update_freq": 0}, "argument 'update_freq' got 0"),
         ({"log": ("gradients",)}, "argument 'log' got 'gradients' .*Did you mean 'grads'"),
+        ({"activations": 3}, "argument 'activations' got 3 .*patterns"),
+        ({"naming": "original"}, "argument 'naming' got 'original' .*'keras'"),
+        ({"samples": [1]}, r"argument 'samples' got \[1\] .*Samples"),
+        ({"write_graph": "yes"}, "argument 'write_graph' got 'yes' .*True or False"),
+        ({"embeddings_freq": 0.5}, "argument 'embeddings_freq' got 0.5"),
+        ({"profile_batch": (20, 10)}, "argument 'profile_batch' got"),
         ({"log_dir": 3}, "argument 'log_dir' got 3"),
         ({"run": "runs/first"}, "argument 'run' got 'runs/first' .*multiboard.Run"),
     ],
@@ -26,8 +32,8 @@ def test_a_wrong_argument_is_named_with_its_rule(arguments, message):
 
 
 def test_hyper_parameters_of_an_open_run_are_refused(tmp_path):
-    with mb.Run(tmp_path) as run, pytest.raises(mb.ArgumentError, match=r"argument 'config' .*mb\.Run"):
-        mbk.TensorBoard(run=run, config={"rate": 1})
+    with mb.Run(tmp_path) as run, pytest.raises(mb.ArgumentError, match=r"argument 'hparams' .*mb\.Run"):
+        mbk.TensorBoard(run=run, hparams={"rate": 1})
 
 
 def test_a_directory_that_cannot_be_written_raises_at_the_beginning_of_the_fit(dense, vectors, tmp_path):

@@ -9,7 +9,7 @@ from multiboard_keras.steps import Steps
 
 
 def test_two_fits_continue_the_steps_and_share_the_directory(dense, vectors, tmp_path):
-    model, callback = dense(), mbk.TensorBoard(tmp_path, every=3, update_freq="batch", config={"rate": 0.5})
+    model, callback = dense(), mbk.TensorBoard(tmp_path, every=3, update_freq="batch", hparams={"rate": 0.5})
     for _ in range(2):
         model.fit(*vectors, batch_size=16, verbose=0, callbacks=[callback])
     data = mb.read(tmp_path)["."]
@@ -39,7 +39,7 @@ def test_accumulated_batches_are_one_step_logged_at_its_last_batch(fit, dense):
     assert data.scalars["train/loss"].step.tolist() == [0, 1, 2, 3]
     grads = data.histograms["grads/fc/kernel"]
     assert grads.step.tolist() == [0, 1, 2, 3]
-    assert grads.description.endswith("one micro-batch, before the optimizer's accumulation and clipping")
+    assert grads.description.endswith("mean of 2 micro-batches, before the optimizer's clipping")
 
 
 @pytest.fixture
@@ -55,17 +55,23 @@ def hidden(dense):
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")  # PyTorch's own, in torch.compile
-def test_hidden_steps_have_the_means_of_keras_and_no_captures_and_this_is_said(hidden, vectors, tmp_path):
+def test_hidden_steps_have_the_means_of_keras_and_parameters_and_this_is_said(hidden, vectors, tmp_path):
     model, reason, steps = hidden
-    callback = mbk.TensorBoard(tmp_path, every=1, update_freq="batch")
-    with pytest.warns(mb.MultiboardWarning, match=f"{reason}: nothing is captured"):
+    kernel = model.layers[0].kernel.numpy().copy()
+    callback = mbk.TensorBoard(tmp_path, every=2, update_freq="batch")
+    with pytest.warns(mb.MultiboardWarning, match=f"{reason}: of captures only parameters are written"):
         history = model.fit(*vectors, batch_size=16, epochs=2, verbose=0, callbacks=[callback])
     data = mb.read(tmp_path)["."]
     assert data.scalars["train/loss"].step.tolist() == steps
     assert data.scalars["train/epoch"].step.tolist() == [3, 7]
     ends = [steps.index(3), steps.index(7)]
     assert data.scalars["train/loss"].value[ends] == pytest.approx(history.history["loss"])
-    assert not data.histograms
+    assert list(data.histograms) == ["params/fc/kernel", "params/fc/bias"]
+    calls = [0, *(step + 1 for step in steps[:-1])]
+    assert set(data.histograms["params/fc/kernel"].step) <= set(calls)
+    assert len(data.histograms["params/fc/kernel"].step) >= 2
+    assert data.scalars["norm/params/fc/kernel"].value[0] == pytest.approx(float((kernel**2).sum()) ** 0.5, rel=1e-5)
+    assert len(set(data.scalars["norm/params/fc/kernel"].value)) == len(data.scalars["norm/params/fc/kernel"].value)
 
 
 def test_a_step_is_a_function_of_the_batch_and_not_of_the_order_of_calls():

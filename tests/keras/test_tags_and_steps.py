@@ -16,12 +16,13 @@ NINE = [
 
 
 def test_a_cnn_has_nine_tensors_under_the_names_of_all_frameworks_in_definition_order(logged_fit):
-    assert list(logged_fit.data.histograms) == [f"params/{path}" for path in NINE] + [f"grads/{path}" for path in NINE]
+    assert list(logged_fit.data.histograms) == [f"{group}/{path}" for group in ("params", "grads", "updates") for path in NINE]
 
 
 def test_captures_are_at_every_third_step_from_zero(logged_fit):
     assert all(column.step.tolist() == [0, 3, 6] for column in logged_fit.data.histograms.values())
     assert logged_fit.data.scalars["norm/params"].step.tolist() == [0, 3, 6]
+    assert logged_fit.data.scalars["update_ratio"].step.tolist() == [0, 3, 6]
     assert logged_fit.data.scalars["train/learning_rate"].step.tolist() == [0, 3, 6]
 
 
@@ -55,7 +56,13 @@ def test_hyper_parameters_are_written_with_the_end_of_the_fit(logged_fit):
 
 def test_nothing_else_is_written(logged_fit):
     expected = {"train/loss", "train/accuracy", "train/learning_rate", "train/epoch", "val/loss", "val/accuracy"}
-    assert {tag for tag in logged_fit.data.scalars if not tag.startswith(("norm/", "nonfinite/"))} == expected
+    of_captures = ("norm/", "nonfinite/", "update_ratio", "perf/")
+    assert {tag for tag in logged_fit.data.scalars if not tag.startswith(of_captures)} == expected
+
+
+def test_without_captures_a_schedule_is_logged_as_the_rate_of_each_update(fit, dense, keras_schedule):
+    data = fit(dense(keras_schedule), epochs=2, callback={"update_freq": "batch"})
+    np.testing.assert_allclose(data.scalars["train/learning_rate"].value, [0.5 * 0.9**n for n in range(8)], rtol=1e-6)
 
 
 def test_a_schedule_is_logged_as_the_rate_of_each_captured_update(fit, dense, keras_schedule):

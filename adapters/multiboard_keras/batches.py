@@ -1,0 +1,195 @@
+"""What is logged at the batches of a fit: decides what each one has to yield, and logs it."""
+
+from __future__ import annotations
+
+import sys
+from time import perf_counter, time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from multiboard.values import Capture
+from multiboard_keras import statistics
+from multiboard_keras.profile import Window
+from multiboard_keras.scalars import find_obstacle, only_scalars
+from multiboard_keras.times import Times
+from multiboard_keras.train_function import Due, TrainFunction, stand_in_of
+from multiboard_keras.train_step import ACTIVATIONS, CAPTURE, METRICS, RATE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from multiboard_keras.naming import Naming
+    from multiboard_keras.options import Options
+    from multiboard_keras.reporting import Reporting
+    from multiboard_keras.steps import Steps
+    from multiboard_keras.train_function import Yield
+
+
+class Fit(NamedTuple):
+    """What belongs to one fit.
+
+    Attributes:
+        naming: where numbers go.
+        steps: counts the batches.
+        reporting: takes what goes wrong.
+        params: what Keras tells callbacks of the fit.
+        history: of the model in this fit.
+    """
+
+    naming: Naming
+    steps: Steps
+    reporting: Reporting
+    params: dict[str, Any]
+    history: Any
+
+
+class Batches:
+    """Stands behind the train function of a model during one fit.
+
+    Args:
+        model: a compiled model with its train function made.
+        options: of the callback.
+        fit: what belongs to the fit.
+        function: of the last fit, or None; used again if Keras kept its own, for what it has compiled.
+
+    Attributes:
+        function: stands in for the model's.
+        rates: whether learning rates come with batches.
+    """
+
+    def __init__(self, model: Any, options: Options, fit: Fit, function: TrainFunction | None) -> None:
+        self._model, self._options, self._fit = model, options, fit
+        self._naming, self._steps, self._reporting = fit.naming, fit.steps, fit.reporting
+        obstacle = find_obstacle(model)
+        if stand_in_of(model.train_function) is not None:
+            obstacle = "another callback of multiboard takes the steps of this fit"
+        own_metrics = options.batches > 0 and self._naming.own_metrics
+        self.rates = not obstacle and (own_metrics or options.captures)
+        if obstacle and (own_metrics or options.captures):
+            message = f"{obstacle}: of captures only parameters are written, and train/ metrics are Keras' running means."
+            self._reporting.report("steps hidden", message)
+        if function is None or not function.belongs_to(model):
+            function = TrainFunction(
+                model,
+                seen=not obstacle,
+                metrics=own_metrics,
+                rates=not options.captures,
+                groups=options.groups if options.captures else None,
+                selection=options.selection,
+            )
+        self.function = function
+        self._times: Times | None = None
+        if self._naming.own_metrics:
+            self._times = Times(
+                self._naming.run, options.batches, rate=options.rate, step=self._steps.next, traces=function.traces
+            )
+        self._window = Window(options.profiled, self._naming.run.log_dir, self._reporting.report)
+        self._epoch_due = False
+        self._batch: int | None = None
+        self._calls = 0
+        self._began = 0.0
+        function.install(self)
+
+    def end_fit(self) -> None:
+        """Give the train function back; a second call does nothing."""
+        self._batch = None
+        self.function.remove()
+        self._window.close()
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Decide whether the first step of the epoch is captured."""
+        freq = self._options.capture_freq
+        self._epoch_due = freq > 0 and epoch % freq == 0
+        if self._times is not None:
+            self._times.begin()
+
+    def end_training(self) -> None:
+        """End the training part of an epoch, if it has not ended yet."""
+        if self._times is not None:
+            self._times.end()
+
+    def begin_batch(self, batch: int) -> None:
+        """Take note of the batch that comes."""
+        self._batch = batch
+        self._calls += 1
+        self._window.before(self._calls)
+        self._began = perf_counter()
+
+    # ------------------------------------------------------------------ what the train function calls
+
+    def due(self) -> Due | None:
+        """Return what the next call of the train function has to yield, or None outside of this callback's fit."""
+        batch, self._batch = self._batch, None
+        if batch is None or getattr(self._model, "history", None) is not self._fit.history:
+            return None  # train_on_batch, or a fit without this callback after one that ended in an exception
+        done = min(batch + self._model.steps_per_execution, self._fit.params.get("steps") or sys.maxsize)
+        first, _ = self._steps.of(batch)
+        step, complete = self._steps.of(done - 1)
+        every = self._options.every
+        capture = self._epoch_due or (every > 0 and step // every > (first - 1) // every)
+        metrics = self._options.batches > 0 and self._metrics_due(first, step, batch, done)
+        return Due(done, first, step, complete and metrics, complete and capture)
+
+    def deliver(self, due: Due, found: Yield) -> None:
+        """Log what a call of the train function has yielded."""
+        self._steps.ran(due.done)
+        with self._reporting.of("batch"):
+            self._log_numbers(due, found)
+        if due.capture:
+            self._epoch_due = False
+            with self._reporting.of("capture"):
+                self._log_captures(due, found)
+        if self._times is not None:
+            with self._reporting.of("step time"):
+                self._times.step(self._steps.next, found.logs, found.examples)
+        self._window.after(self._calls)
+
+    # ------------------------------------------------------------------ inside
+
+    def _metrics_due(self, first: int, step: int, batch: int, done: int) -> bool:
+        """Whether the metrics of a call are logged that makes the updates `first` to `step` of the batches before `done`."""
+        freq = self._options.batches
+        if self._naming.own_metrics:
+            return step // freq > (first - 1) // freq
+        return self._steps.batches(done) // freq > self._steps.batches(batch) // freq
+
+    def _log_numbers(self, due: Due, found: Yield) -> None:
+        if (due.capture or not self._options.captures) and (rates := found.extras.get(RATE)):
+            self._naming.learning_rate(rates, None, due.step)
+        if due.metrics:
+            numbers = only_scalars(self._numbers(found), self._reporting)
+            rate = 1 / (perf_counter() - self._began) if self._options.rate else None
+            self._naming.batch(numbers, rate, due.step, self._steps.batches(due.done))
+
+    def _numbers(self, found: Yield) -> dict[str, Any]:
+        """Return the metrics of the batch alone where they are known and wanted, else the logs of Keras."""
+        if not self._naming.own_metrics or found.step is None:
+            return found.logs
+        own = found.extras.get(METRICS, {})
+        if unseen := sorted(found.logs.keys() - own.keys()):
+            reason = found.step.problems.get(METRICS, "they are updated where they cannot be seen")
+            message = f"{unseen} are Keras' own logs, as a rule running means: {reason}."
+            self._reporting.report(f"metrics {unseen}", message)
+        return {name: own.get(name, number) for name, number in found.logs.items()}
+
+    def _log_captures(self, due: Due, found: Yield) -> None:
+        step, reads, extras = found.step, self.function.reads, found.extras
+        if found.params is not None and reads is not None:
+            self._capture(reads.tags, found.params, due.first, reads.descriptions)
+        if step is None:
+            return
+        for cause, message in step.notes:
+            self._reporting.report(cause, message)
+        if CAPTURE in extras:
+            self._capture(step.tags, extras[CAPTURE], due.step, step.descriptions)
+        if ACTIVATIONS in extras:
+            self._capture(step.activation_tags, extras[ACTIVATIONS], due.step, step.activation_descriptions, if_any=True)
+        if problem := step.problems.get(CAPTURE):
+            raise problem
+        explained = any(cause.startswith("optimizer ") for cause, _ in step.notes)
+        if CAPTURE not in extras and self._options.groups and not explained:
+            raise RuntimeError("the train step applies no gradients where they can be seen")
+
+    def _capture(
+        self, names: tuple[str, ...], begun: Any, step: int, descriptions: Mapping[str, str], *, if_any: bool = False
+    ) -> None:
+        self._naming.run.capture(Capture(names, statistics.pending(begun), step, time(), descriptions, if_any=if_any))

@@ -1,0 +1,149 @@
+"""What the callback's numbers are called, in which run they go, and at which step."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, Protocol
+
+from multiboard import tags
+from multiboard_keras.layers import Names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from multiboard.run import Run
+
+    Numbers = Mapping[str, Any]
+
+
+class Naming(Protocol):
+    """Where the numbers go.
+
+    Attributes:
+        run: the run that takes captures, times and whatever else there is besides numbers.
+        own_metrics: whether the metrics of a batch are of the batch alone; otherwise they are Keras' running means.
+    """
+
+    run: Run
+    own_metrics: bool
+
+    def batch(self, metrics: Numbers, rate: float | None, step: int, batch: int) -> None:
+        """Log the metrics of a batch.
+
+        Args:
+            metrics: by the name of the metric.
+            rate: steps per second; None for none.
+            step: of the update.
+            batch: number of batches so far, with this one.
+        """
+        ...
+
+    def epoch(self, training: Numbers, validation: Numbers, epoch: int, step: int) -> None:
+        """Log the metrics of an epoch; `step` is that of its last update."""
+        ...
+
+    def learning_rate(self, rates: Numbers, epoch: int | None, step: int) -> None:
+        """Log learning rates, by tag, at an update or, with a number of an epoch, at its end."""
+        ...
+
+    def evaluation(self, metrics: Numbers, step: int, *, in_fit: bool) -> None:
+        """Log what `evaluate` has found after the update of a step."""
+        ...
+
+    def image_tag(self, model: Any) -> Callable[[Any, Any], str]:
+        """Return the function that names the picture of a weight, from its layer and the variable."""
+        ...
+
+    def epoch_step(self, epoch: int, step: int) -> int:
+        """Return the step of what is logged once in an epoch."""
+        ...
+
+
+class UniformNaming:
+    """The tags and steps that all adapters of multiboard share, in one run."""
+
+    own_metrics = True
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def batch(self, metrics: Numbers, rate: float | None, step: int, batch: int) -> None:  # noqa: ARG002  # see Naming
+        """See `Naming`; the meter writes the rate."""
+        self.run.log({tags.train(name): number for name, number in metrics.items()}, step)
+
+    def epoch(self, training: Numbers, validation: Numbers, epoch: int, step: int) -> None:
+        """See `Naming`."""
+        numbers = {tags.train(name): number for name, number in training.items()}
+        numbers |= {tags.val(name): number for name, number in validation.items()}
+        self.run.log(numbers | {tags.EPOCH: epoch}, step)
+
+    def learning_rate(self, rates: Numbers, epoch: int | None, step: int) -> None:  # noqa: ARG002
+        """See `Naming`."""
+        self.run.log(rates, step)
+
+    def evaluation(self, metrics: Numbers, step: int, *, in_fit: bool) -> None:
+        """See `Naming`; in a fit the epoch has the same numbers."""
+        if not in_fit:
+            self.run.log({tags.val(name): number for name, number in metrics.items()}, step)
+
+    def image_tag(self, model: Any) -> Callable[[Any, Any], str]:
+        """See `Naming`."""
+        names = Names(model)
+        return lambda _, variable: f"{tags.PARAMS}/{names.of(variable).path}/image"
+
+    def epoch_step(self, epoch: int, step: int) -> int:  # noqa: ARG002
+        """See `Naming`."""
+        return step
+
+
+class KerasNaming:
+    """Runs, tags and steps of `keras.callbacks.TensorBoard`, for dashboards that exist.
+
+    As there, batches count from 1, the steps of epochs are their numbers, and the metrics of batches are Keras' running means.
+    Batches go on to count in a second fit, where the original begins again at 1.
+
+    Args:
+        run: the run `train`.
+        open_validation: opens the run `validation`; called when there is something to write.
+    """
+
+    own_metrics = False
+
+    def __init__(self, run: Run, open_validation: Callable[[], Run]) -> None:
+        self.run = run
+        self._validation = functools.cache(open_validation)
+
+    def batch(self, metrics: Numbers, rate: float | None, step: int, batch: int) -> None:  # noqa: ARG002
+        """See `Naming`."""
+        numbers = metrics if rate is None else {**metrics, "steps_per_second": rate}
+        self.run.log({f"batch_{name}": number for name, number in numbers.items()}, batch)
+
+    def epoch(self, training: Numbers, validation: Numbers, epoch: int, step: int) -> None:  # noqa: ARG002
+        """See `Naming`."""
+        self.run.log({f"epoch_{name}": number for name, number in training.items()}, epoch)
+        if validation:
+            self._validation().log({f"epoch_{name}": number for name, number in validation.items()}, epoch)
+
+    def learning_rate(self, rates: Numbers, epoch: int | None, step: int) -> None:  # noqa: ARG002
+        """See `Naming`; only epochs have one."""
+        if epoch is not None:
+            named = {tag.removeprefix("train/").replace("/", "_"): rate for tag, rate in rates.items()}
+            self.run.log({f"epoch_{name}": rate for name, rate in named.items()}, epoch)
+
+    def evaluation(self, metrics: Numbers, step: int, *, in_fit: bool) -> None:  # noqa: ARG002
+        """See `Naming`; the step is the number of updates."""
+        self._validation().log({f"evaluation_{name}_vs_iterations": number for name, number in metrics.items()}, step + 1)
+
+    def image_tag(self, model: Any) -> Callable[[Any, Any], str]:  # noqa: ARG002
+        """See `Naming`."""
+        return lambda _, variable: f"{native(variable)}/image"
+
+    def epoch_step(self, epoch: int, step: int) -> int:  # noqa: ARG002
+        """See `Naming`."""
+        return epoch
+
+
+def native(variable: Any) -> str:
+    """Return the name under which the original callback writes a weight."""
+    path: str = variable.path.replace(":", "_")
+    return path
