@@ -43,6 +43,8 @@ IN_TREES = "histograms in JAX"
 JAX_RESNET = f"{IN_TREES}: ResNet-50, 161 tensors, 25.6M"
 JAX_CALLS = "wrapped steps in JAX"
 JAX_LOOP = "training loop: perceptron in JAX, 10 scalars per step, histograms every 50"
+KERAS_FIT = "fit in Keras: perceptron, every batch and histograms"
+KERAS_EVERY_50 = f"{OURS} every 50"
 
 _TORCH = ("torch.utils.tensorboard", "torch.utils.tensorboard + TensorFlow")
 _EVENT_FILES = tuple(PEERS_WITH_EVENT_FILES)
@@ -80,6 +82,14 @@ TARGETS = (
     Target(JAX_LOOP, "added_main_ms", at_most=0.1),
     Target(f"{JAX_CALLS}: 2 tensors of 272 values", "over_bare_us", at_most=3, contender="params + grads"),
     Target(f"{JAX_CALLS}: ResNet-50, 161 tensors, 25.6M", "captured_ms", at_most=1, contender="params + grads"),
+    *(
+        Target(f"{KERAS_FIT} on {backend}", "added_cpu_ms", times_less=10, than=("keras.callbacks.TensorBoard",))
+        for backend in ("jax", "tensorflow")
+    ),
+    *(
+        Target(f"{KERAS_FIT} on {backend}", "all_threads_percent", at_most=2, contender=KERAS_EVERY_50)
+        for backend in ("jax", "tensorflow", "torch")
+    ),
     Target("reading: multiboard, dicts of 10", "wall_s", at_most=0.4, contender="mb.read"),
     Target("reading: multiboard, single scalars", "wall_s", at_most=0.4, contender="mb.read"),
     Target("reading: form of tensorboardX and torch", "wall_s", at_most=1.2, contender="mb.read"),
