@@ -229,10 +229,9 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
         """Whether the run takes no more values; always so in a forked child process."""
         return self._intake.closed
 
-    @property
-    def has_graph(self) -> bool:
-        """Whether the run has its own graph, of which there is one."""
-        return "Default" in self._once
+    def has_graph(self, tag: str | None = None) -> bool:
+        """Whether the run has the graph of a tag; None for its own one."""
+        return ("Default" if tag is None else tag) in self._once
 
     def child(self, name: str) -> Run:
         """Open a run in a sub-directory that shares this run's writer thread and is closed with it.

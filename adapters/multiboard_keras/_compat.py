@@ -3,6 +3,7 @@
 - The compiled loss of a model (`_compile_loss`) tells the loss of each output. Without it these metrics are Keras' running means.
 - What an optimizer was built for (`_trainable_variables`) names what it updates. Without it `apply` must be told.
 - The sums of gradients of an optimizer (`_accumulated_gradients`). Without them the gradient of one micro-batch is captured.
+- The batches that such an optimizer has seen (`_iterations`). Without them a fit is taken to begin with a new update.
 - The weights of layers that are not trained (`_non_trainable_variables`). Without them frozen weights count as buffers.
 - The layers inside a layer (`_flatten_layers`), and the mask that goes with a tensor.
 - The method that calls stacked cells for the shapes of their dropout masks, and the call of a cell in front of its loop. Should
@@ -71,6 +72,11 @@ def accumulators(optimizer: Any) -> list[Any] | None:
     """Return the sums of gradients of an optimizer that accumulates, one per variable it was built for, or None."""
     variables = getattr(optimizer, "_accumulated_gradients", None)
     return list(variables) if isinstance(variables, list) else None
+
+
+def batches_seen(optimizer: Any) -> Any | None:
+    """Return the variable in which an optimizer counts batches, also those that make no update, or None."""
+    return getattr(getattr(optimizer, "inner_optimizer", optimizer), "_iterations", None)
 
 
 def buffers(model: Any) -> list[Any]:

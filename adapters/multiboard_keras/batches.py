@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from multiboard.values import Capture
 from multiboard_keras import statistics
+from multiboard_keras.gradients import micro_batches
 from multiboard_keras.profile import Window
-from multiboard_keras.scalars import find_obstacle, only_scalars
+from multiboard_keras.scalars import find_obstacle, iterations, only_scalars
 from multiboard_keras.times import Times
-from multiboard_keras.train_function import Due, TrainFunction, stand_in_of
+from multiboard_keras.train_function import Due, TrainFunction, remove_left, stand_in_of
 from multiboard_keras.train_step import ACTIVATIONS, CAPTURE, METRICS, RATE
 
 if TYPE_CHECKING:
@@ -53,17 +54,17 @@ class Batches:
 
     Attributes:
         function: stands in for the model's.
-        rates: whether learning rates come with batches.
     """
 
     def __init__(self, model: Any, options: Options, fit: Fit, function: TrainFunction | None) -> None:
         self._model, self._options, self._fit = model, options, fit
         self._naming, self._steps, self._reporting = fit.naming, fit.steps, fit.reporting
+        remove_left(model)
         obstacle = find_obstacle(model)
         if stand_in_of(model.train_function) is not None:
             obstacle = "another callback of multiboard takes the steps of this fit"
         own_metrics = options.batches > 0 and self._naming.own_metrics
-        self.rates = not obstacle and (own_metrics or options.captures)
+        self._rates = not obstacle and (own_metrics or options.captures)
         if obstacle and (own_metrics or options.captures):
             message = f"{obstacle}: of captures only parameters are written, and train/ metrics are Keras' running means."
             self._reporting.report("steps hidden", message)
@@ -72,7 +73,7 @@ class Batches:
                 model,
                 seen=not obstacle,
                 metrics=own_metrics,
-                rates=not options.captures,
+                rates=not self._rates_at_captures,
                 groups=options.groups if options.captures else None,
                 selection=options.selection,
             )
@@ -83,9 +84,9 @@ class Batches:
                 self._naming.run, options.batches, rate=options.rate, step=self._steps.next, traces=function.traces
             )
         self._window = Window(options.profiled, self._naming.run.log_dir, self._reporting.report)
-        self._epoch_due = False
+        self._epoch_due = self._delivered = self._own_loop = False
         self._batch: int | None = None
-        self._calls = 0
+        self._calls = self._last = self._updates = 0
         self._began = 0.0
         function.install(self)
 
@@ -99,6 +100,9 @@ class Batches:
         """Decide whether the first step of the epoch is captured."""
         freq = self._options.capture_freq
         self._epoch_due = freq > 0 and epoch % freq == 0
+        self._delivered, self._last = False, -1
+        if self._uncounted:
+            self._updates = iterations(self._model.optimizer)
         if self._times is not None:
             self._times.begin()
 
@@ -106,10 +110,34 @@ class Batches:
         """End the training part of an epoch, if it has not ended yet."""
         if self._times is not None:
             self._times.end()
+        if self._uncounted and self._delivered:
+            updates = iterations(self._model.optimizer) - self._updates
+            self._steps.ran(updates * micro_batches(self._model.optimizer))
+        if self._last >= 0 and not self._delivered:
+            self._steps.ran(self._last + 1)
+            if not self._own_loop:
+                message = "the batches of this loop are not trained by the model's train function: metrics are those of epochs."
+                self._reporting.report("own loop", message)
+            self._own_loop = True
+
+    @property
+    def metrics_logged(self) -> bool:
+        """Whether the metrics of the batches of this epoch were logged."""
+        return self._delivered and self._options.batches > 0
+
+    @property
+    def rates_logged(self) -> bool:
+        """Whether learning rates are logged with batches, as far as the optimizer's updates could be seen."""
+        return self._rates and self._delivered
+
+    @property
+    def _uncounted(self) -> bool:
+        """Whether a call may draw fewer batches than it could: nobody knows how many there are."""
+        return self._model.steps_per_execution > 1 and self._fit.params.get("steps") is None
 
     def begin_batch(self, batch: int) -> None:
         """Take note of the batch that comes."""
-        self._batch = batch
+        self._batch = self._last = batch
         self._calls += 1
         self._window.before(self._calls)
         self._began = perf_counter()
@@ -119,7 +147,7 @@ class Batches:
     def due(self) -> Due | None:
         """Return what the next call of the train function has to yield, or None outside of this callback's fit."""
         batch, self._batch = self._batch, None
-        if batch is None or getattr(self._model, "history", None) is not self._fit.history:
+        if batch is None or not self.in_fit():
             return None  # train_on_batch, or a fit without this callback after one that ended in an exception
         done = min(batch + self._model.steps_per_execution, self._fit.params.get("steps") or sys.maxsize)
         first, _ = self._steps.of(batch)
@@ -131,6 +159,7 @@ class Batches:
 
     def deliver(self, due: Due, found: Yield) -> None:
         """Log what a call of the train function has yielded."""
+        self._delivered = True
         self._steps.ran(due.done)
         with self._reporting.of("batch"):
             self._log_numbers(due, found)
@@ -143,7 +172,16 @@ class Batches:
                 self._times.step(self._steps.next, found.logs, found.examples)
         self._window.after(self._calls)
 
+    def in_fit(self) -> bool:
+        """Tell whether the fit goes on: the next one has a history of its own."""
+        return getattr(self._model, "history", None) is self._fit.history
+
     # ------------------------------------------------------------------ inside
+
+    @property
+    def _rates_at_captures(self) -> bool:
+        """Whether learning rates are logged at captures alone, as by the other adapters."""
+        return self._options.every > 0 and self._options.captures
 
     def _metrics_due(self, first: int, step: int, batch: int, done: int) -> bool:
         """Whether the metrics of a call are logged that makes the updates `first` to `step` of the batches before `done`."""
@@ -153,7 +191,7 @@ class Batches:
         return self._steps.batches(done) // freq > self._steps.batches(batch) // freq
 
     def _log_numbers(self, due: Due, found: Yield) -> None:
-        if (due.capture or not self._options.captures) and (rates := found.extras.get(RATE)):
+        if (due.capture or (due.metrics and not self._rates_at_captures)) and (rates := found.extras.get(RATE)):
             self._naming.learning_rate(rates, None, due.step)
         if due.metrics:
             numbers = only_scalars(self._numbers(found), self._reporting)
@@ -173,6 +211,8 @@ class Batches:
 
     def _log_captures(self, due: Due, found: Yield) -> None:
         step, reads, extras = found.step, self.function.reads, found.extras
+        if isinstance(found.params, Exception):
+            raise found.params
         if found.params is not None and reads is not None:
             self._capture(reads.tags, found.params, due.first, reads.descriptions)
         if step is None:

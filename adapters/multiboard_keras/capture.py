@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import warnings
 from itertools import count
 from typing import TYPE_CHECKING, Any, Self
 
 import keras
 
 from multiboard import tags
+from multiboard.errors import MultiboardError, MultiboardWarning
 from multiboard.run import Run
 from multiboard_keras.batches import Batches, Fit
 from multiboard_keras.epochs import Epochs
@@ -16,7 +19,7 @@ from multiboard_keras.gradients import micro_batches
 from multiboard_keras.naming import KerasNaming, UniformNaming
 from multiboard_keras.options import check_options
 from multiboard_keras.reporting import Reporting
-from multiboard_keras.scalars import iterations, only_scalars
+from multiboard_keras.scalars import batches_before, only_scalars
 from multiboard_keras.steps import Steps
 from multiboard_keras.trials import claim_directory
 
@@ -73,6 +76,8 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has 
         ArgumentError: an argument is not one of the possible ones.
     """
 
+    async_safe = True  # else Keras moves the batch end of all callbacks onto the training thread
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Keep the arguments, for copies."""
         callback: Self = super().__new__(cls)
@@ -89,8 +94,6 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has 
         copied.log_dir = self.log_dir
         copied._copied_from = (self.log_dir, self._copies)  # noqa: SLF001  # one of these
         return copied
-
-    async_safe = True  # else Keras moves the batch end of all callbacks onto the training thread
 
     def __init__(
         self,
@@ -139,30 +142,32 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has 
         self._counted: tuple[Any, Steps] = (None, Steps(0))
         self._batches: Batches | None = None
         self._epochs: Epochs | None = None
-        self._in_fit = self._begun = self._wrote = False
+        self._in_fit = self._begun = self._wrote = self._alone = False
 
     # ------------------------------------------------------------------ what Keras calls
 
     def set_model(self, model: Any) -> None:
-        """Take note of the model: Keras calls this at the beginning of `fit`, `evaluate` and `predict`."""
+        """Take note of the model: Keras calls this at the beginning of `fit`, and of an `evaluate` or `predict` of its own."""
         super().set_model(model)
-        self._in_fit = False
+        self._trained = model  # `self.model` brings the state from the device on JAX
+        self._alone = True
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002  # Keras' signature
         """Check what depends on the model; the rest waits for the first epoch, when other callbacks have restored it."""
-        self._in_fit, self._begun = True, False
+        self._in_fit, self._begun, self._alone = True, False, False
         if self._batches is not None:
             self._batches.end_fit()  # of a fit that ended in an exception, of which Keras tells nobody
         if self._options.embeddings_freq:
-            self._options.embeddings.check(self._model)
+            self._options.embeddings.check(self._trained)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
         """Begin to log if this is the first epoch of the fit, and decide whether its first step is captured."""
         if not self._begun:
             self._begun = True
             self._begin()
-        if self._batches is not None and self._epochs is not None:
+        if self._epochs is not None:
             self._epochs.begin()
+        if self._batches is not None:
             self._batches.begin_epoch(epoch)
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
@@ -172,28 +177,40 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has 
 
     def on_test_begin(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
         """Take note that the training part of the epoch is over."""
-        if self._in_fit and self._batches is not None:
-            self._batches.end_training()
+        if self._in_fit and not self._alone:
+            self._end_training()
 
     def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Log what `evaluate` has found, at the last update before it."""
-        if self._in_fit and self._naming is None:
-            return
+        alone, self._alone = self._alone, False
         if not self._in_fit:
-            self._count_steps(self._model)
-        naming = self._naming or self._open("add")
-        reporting = Reporting(naming.run)
+            self._count_steps(self._trained)
+        try:
+            naming = self._naming or self._open("add")
+            reporting = Reporting(naming.evaluations)
+        except MultiboardError as error:
+            with contextlib.suppress(MultiboardWarning):  # an error, if the user wants warnings to be errors
+                warnings.warn(f"evaluation not logged: {error}", MultiboardWarning, stacklevel=2)
+            return
         with reporting.of("evaluation"):
-            naming.evaluation(only_scalars(logs or {}, reporting), self._steps.last, in_fit=self._in_fit)
-        if self._naming is None:
+            naming.evaluation(only_scalars(logs or {}, reporting), self._steps.last, in_fit=not alone)
+        if self._options.run is not None:
+            self._naming = naming
+        elif self._naming is None:
             self._close_runs()
+
+    def on_predict_end(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Take note that a `predict` with this callback is over."""
+        self._alone = False
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Log what belongs to the epoch, at its last update."""
+        self._end_training()
         self._steps.end_epoch()
-        if self._batches is not None and self._epochs is not None:
-            self._batches.end_training()
-            self._epochs.end(epoch, logs or {}, rates=self._batches.rates)
+        if self._epochs is not None:
+            batches = self._batches
+            metrics, rates = (False, False) if batches is None else (batches.metrics_logged, batches.rates_logged)
+            self._epochs.end(epoch, logs or {}, metrics=metrics, rates=rates)
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
         """Give the train function back and close the run, unless it was given."""
@@ -211,26 +228,37 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has 
 
     def _begin(self) -> None:
         """Open the run and take the place of the train function."""
-        model = self._model
+        model = self._trained
         self._count_steps(model)
+        function = None if self._batches is None else self._batches.function
+        self._batches = self._epochs = None
+        given = self._options.run
+        if given is not None and given.closed:
+            given.report("closed before fit", f"the run {given.log_dir!r} was closed before the fit, of which nothing is logged.")
+            return
         first, self._wrote = not self._wrote, True
         if self._naming is None:
             self._naming = self._open(self._steps.next > 0 and first)
         reporting = Reporting(self._naming.run)
-        function = None if self._batches is None else self._batches.function
         fit = Fit(self._naming, self._steps, reporting, self.params or {}, getattr(model, "history", None))
-        self._batches = self._epochs = None
+        self._epochs = Epochs(model, self._options, fit)
+        if first:
+            self._epochs.log_graph()
         with reporting.of("fit"):
-            batches = Batches(model, self._options, fit, function)
-            self._batches, self._epochs = batches, Epochs(model, self._options, fit)
-            if first:
-                self._epochs.log_graph()
+            self._batches = Batches(model, self._options, fit, function)
+
+    def _end_training(self) -> None:
+        if self._batches is not None:
+            self._batches.end_training()
+        if self._epochs is not None:
+            self._epochs.end_training()
 
     def _count_steps(self, model: Any) -> None:
-        done = iterations(model.optimizer)
+        optimizer = getattr(model, "optimizer", None)
+        seen = batches_before(optimizer)
         if self._counted[0] is model:  # a loss scale leaves updates out, and compile() starts again at 0
-            done = max(done, self._steps.next)
-        self._counted = (model, Steps(done, micro_batches(model.optimizer)))
+            seen = self._steps.start_of_next_fit(seen)
+        self._counted = (model, Steps(seen, micro_batches(optimizer)))
 
     def _open(self, resume: bool | str) -> Naming:
         given = self._options.run
@@ -239,9 +267,8 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has 
         if not self._options.in_keras:
             return UniformNaming(given or self._open_run(self.log_dir, resume))
         if given is not None:
-            return KerasNaming(given.child("train"), lambda: given.child("validation"))
-        train, validation = (os.path.join(self.log_dir, name) for name in ("train", "validation"))  # noqa: PTH118
-        return KerasNaming(self._open_run(train, resume), lambda: self._open_run(validation, resume))
+            return KerasNaming(given.child)
+        return KerasNaming(lambda name: self._open_run(os.path.join(self.log_dir, name), resume))  # noqa: PTH118
 
     def _leave_original(self) -> None:
         """Choose the directory of a copy, if nobody has set another one."""

@@ -29,6 +29,7 @@ class Epochs:
     def __init__(self, model: Any, options: Options, fit: Fit) -> None:
         self._model, self._options, self._fit = model, options, fit
         self._began, self._batches = 0.0, 0
+        self._rates: dict[str, Any] = {}
         if options.images and not options.histogram_freq:
             message = (
                 "write_images writes with histogram_freq, at the end of every epoch that it divides; pass e.g. histogram_freq=1."
@@ -44,25 +45,32 @@ class Epochs:
     def begin(self) -> None:
         """Begin an epoch."""
         self._began, self._batches = perf_counter(), self._fit.steps.batches(0)
+        self._rates = {}
 
-    def end(self, epoch: int, logs: Mapping[str, Any], *, rates: bool) -> None:
+    def end_training(self) -> None:
+        """Take note of the learning rates before other callbacks change them."""
+        with self._fit.reporting.of("learning rate"):
+            self._rates = self._rates or learning_rates(self._model, next_one=self._options.in_keras)
+
+    def end(self, epoch: int, logs: Mapping[str, Any], *, metrics: bool, rates: bool) -> None:
         """Log an epoch, at its last update.
 
         Args:
             epoch: its number, from 0.
             logs: of the epoch, on the host.
+            metrics: whether those of the batches were logged.
             rates: whether learning rates were logged with batches.
         """
         naming, step, reporting = self._fit.naming, self._fit.steps.last, self._fit.reporting
         with reporting.of("epoch"):
             training, validation = split_logs(logs)
-            numbers = {} if self._options.batches and not self._options.in_keras else only_scalars(training, reporting)
+            numbers = {} if metrics and not self._options.in_keras else only_scalars(training, reporting)
             if self._options.in_keras and self._options.rate:
                 numbers["steps_per_second"] = (self._fit.steps.batches(0) - self._batches) / (perf_counter() - self._began)
             naming.epoch(numbers, only_scalars(validation, reporting), epoch, step)
         with reporting.of("learning rate"):
             if self._options.in_keras or not rates:
-                naming.learning_rate(learning_rates(self._model, next_one=self._options.in_keras), epoch, step)
+                naming.learning_rate(self._rates, epoch, step)
         with reporting.of("weight"):
             self._log_weights(epoch, naming.epoch_step(epoch, step))
         with reporting.of("embedding"):

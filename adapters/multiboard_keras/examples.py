@@ -27,7 +27,7 @@ class Examples:
             state, iterator = args
             return state, self._counted(iterator)
         if backend == "torch":
-            self.add(args[0][0])
+            self.add(args)
         return args
 
     def _counted(self, iterator: Iterator[Any]) -> Iterator[Any]:
@@ -36,8 +36,11 @@ class Examples:
             yield data
 
     def add(self, data: Any) -> None:
-        """Add a batch, which may be nested."""
-        size = batch_size(data)
+        """Add a batch, which may be nested; of one that cannot be understood the number is not known."""
+        try:
+            size = batch_size(data)
+        except Exception:  # noqa: BLE001  # a batch may be any object
+            size = None
         self.count = None if size is None else (self.count or 0) + size
 
 
@@ -50,6 +53,6 @@ def batch_size(data: Any) -> int | None:
     """
     for leaf in keras.tree.flatten(data):
         shape = getattr(leaf, "shape", None)
-        if shape:
+        if isinstance(shape, (tuple, list)) and shape:
             return int(shape[0])
     return None

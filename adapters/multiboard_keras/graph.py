@@ -48,7 +48,8 @@ Nodes = dict[str, _Node]
 def log_graph(model: Any, run: Run) -> None:
     """Log the layers of a Functional or Sequential model, nothing of another one.
 
-    They are the conceptual graph 'keras', and the run's own graph unless it has one: the Graphs tab opens with that.
+    They are the conceptual graph 'keras', and the run's own graph, which the Graphs tab opens with; what the run has already
+    stays.
 
     Raises:
         Exception: a layer has no config, or whatever else its `get_config` raises.
@@ -57,8 +58,9 @@ def log_graph(model: Any, run: Run) -> None:
         config = model.get_config()
         if config.get("layers"):  # a subclass of Functional may have a config of its own
             nodes = draw(config)
-            run.conceptual_graph(conceptual_json(nodes))
-            if not run.has_graph:
+            if not run.has_graph("keras"):
+                run.conceptual_graph(conceptual_json(nodes))
+            if not run.has_graph():
                 run.graph(layer_graph(nodes))
 
 

@@ -7,7 +7,7 @@ import os
 import threading
 import weakref
 from collections.abc import Mapping
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from multiboard.arguments import check_log_dir
@@ -126,7 +126,7 @@ class HParams(TensorBoard):
 
     def _directory(self) -> str:
         if self._name is not None:
-            return os.path.join(self._sweep, self._name)  # noqa: PTH118  # keeps the scheme of a remote directory
+            return os.fspath(Path(self._sweep, self._name))
         return claim_directory(self._sweep, trial_name(self._values))
 
 

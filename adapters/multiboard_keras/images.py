@@ -34,20 +34,20 @@ _IN_ONE_TILE: Final = {1, 3}
 _SCALE: Final = "the smallest value of each step is black, the largest white"
 
 
-def log_weight_images(model: Any, run: Run, step: int, tag: Callable[[Any, Any], str]) -> None:
+def log_weight_images(model: Any, run: Run, step: int, tag: Callable[[Any], str]) -> None:
     """Log each weight of a model as a picture.
 
     Args:
         model: a built model.
         run: to write to.
         step: of the pictures.
-        tag: returns the tag by layer and variable.
+        tag: returns the tag of a variable.
     """
-    for layer, variable in weights.variables_by_layer(model):
+    for variable in model.weights:
         shape = tuple(variable.shape)
         if 0 not in shape:
             picture = WeightPicture(weights.take(variable), shape)
-            run.image(tag(layer, variable), picture, step, dataformats="HWC", description=describe(shape))
+            run.image(tag(variable), picture, step, dataformats="HWC", description=describe(shape))
 
 
 def describe(shape: tuple[int, ...]) -> str:

@@ -9,7 +9,7 @@ import keras
 
 from multiboard import tags
 from multiboard_keras._compat import sublayers
-from multiboard_keras.layers import Names
+from multiboard_keras.layers import Names, unused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ def layer_paths(model: keras.Model) -> dict[str, Any]:
     taken = {id(layer): path for path, layer in reserved.items() if path}
     layers: dict[str, Any] = {}
     for layer, path in found:
-        layers[taken.get(id(layer)) or _unused(path, reserved.keys() | layers.keys())] = layer
+        layers[taken.get(id(layer)) or unused(path, (reserved.keys() | layers.keys()).__contains__)] = layer
     return layers
 
 
@@ -46,11 +46,3 @@ def _path_of_weights(layer: Any, path: str, names: Names) -> str:
     own = next((weight for weight in layer.weights if id(weight) not in inside), None)
     known = "" if own is None else names.of(own).path.rpartition("/")[0]
     return known if re.fullmatch(rf"{re.escape(path)}(_\d+)?", known) else ""
-
-
-def _unused(path: str, used: set[str]) -> str:
-    name, number = path, 0
-    while name in used:
-        number += 1
-        name = f"{path}_{number}"
-    return name

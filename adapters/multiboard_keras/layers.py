@@ -9,7 +9,7 @@ import keras
 from multiboard import tags
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 
 class Named(NamedTuple):
@@ -29,7 +29,9 @@ class Named(NamedTuple):
 class Names:
     """The names of the variables of a model, looked up again when an unknown one comes.
 
-    A variable that the model does not have is called by its own path.
+    The model's own name is left out, that of a nested model stays. The second of two layers with the same path gets the suffix
+    '_1', the third '_2', whether or not the others are trained. A variable that the model does not have is called by its own
+    path.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -49,7 +51,7 @@ class Names:
         native = native_path(variable)
         layer, _, own = tags.layer_path(native).rpartition("/")
         role, used = tags.role(own), {named.path for _, named in self._named.values()}
-        return Named(_join(_unused(layer, role, used), role), native, "")
+        return Named(_join(_free(layer, role, used), role), native, "")
 
 
 def identity(variable: Any) -> int:
@@ -63,16 +65,6 @@ def native_path(variable: Any) -> str:
     return str(getattr(variable, "path", None) or variable.name.split(":")[0])
 
 
-def name_variables(model: keras.Model) -> list[Named]:
-    """Return the names of `model.trainable_variables`, in their order.
-
-    The model's own name is left out, that of a nested model stays. The second of two layers with the same path gets the
-    suffix '_1', the third '_2', whether or not the others are trained.
-    """
-    names = Names(model)
-    return [names.of(variable) for variable in model.trainable_variables]
-
-
 def _name_weights(model: keras.Model) -> Iterator[tuple[Any, Named]]:
     owners = {id(variable): owner for variable, owner in reversed(list(_owners(model, ())))}
     names: dict[tuple[int, str], str] = {}
@@ -84,7 +76,7 @@ def _name_weights(model: keras.Model) -> Iterator[tuple[Any, Named]]:
         role = tags.role(inner[-1])
         key = (id(layer), path)
         if key not in names or _join(names[key], role) in used:
-            names[key] = _unused(path, role, used)
+            names[key] = _free(path, role, used)
         used.add(_join(names[key], role))
         yield variable, Named(_join(names[key], role), variable.path, type(layer).__name__)
 
@@ -106,12 +98,17 @@ def _path_inside(variable: Any, layer: Any) -> Sequence[str]:
     return below or [variable.name]
 
 
-def _unused(layer: str, role: str, used: set[str]) -> str:
-    name, number = layer, 0
-    while _join(name, role) in used:
+def unused(path: str, taken: Callable[[str], bool]) -> str:
+    """Return a path, with the first of the suffixes '_1', '_2', … that makes it a new one if it is taken."""
+    name, number = path, 0
+    while taken(name):
         number += 1
-        name = f"{layer}_{number}"
+        name = f"{path}_{number}"
     return name
+
+
+def _free(layer: str, role: str, used: set[str]) -> str:
+    return unused(layer, lambda name: _join(name, role) in used)
 
 
 def _join(layer: str, role: str) -> str:

@@ -6,6 +6,7 @@ import functools
 from typing import TYPE_CHECKING, Any, Protocol
 
 from multiboard import tags
+from multiboard_keras._compat import buffers
 from multiboard_keras.layers import Names
 
 if TYPE_CHECKING:
@@ -21,11 +22,21 @@ class Naming(Protocol):
 
     Attributes:
         run: the run that takes captures, times and whatever else there is besides numbers.
+        evaluations: the run that takes what `evaluate` finds.
         own_metrics: whether the metrics of a batch are of the batch alone; otherwise they are Keras' running means.
     """
 
-    run: Run
     own_metrics: bool
+
+    @property
+    def run(self) -> Run:
+        """See the class."""
+        ...
+
+    @property
+    def evaluations(self) -> Run:
+        """See the class."""
+        ...
 
     def batch(self, metrics: Numbers, rate: float | None, step: int, batch: int) -> None:
         """Log the metrics of a batch.
@@ -50,8 +61,8 @@ class Naming(Protocol):
         """Log what `evaluate` has found after the update of a step."""
         ...
 
-    def image_tag(self, model: Any) -> Callable[[Any, Any], str]:
-        """Return the function that names the picture of a weight, from its layer and the variable."""
+    def image_tag(self, model: Any) -> Callable[[Any], str]:
+        """Return the function that names the picture of a weight."""
         ...
 
     def epoch_step(self, epoch: int, step: int) -> int:
@@ -65,16 +76,16 @@ class UniformNaming:
     own_metrics = True
 
     def __init__(self, run: Run) -> None:
-        self.run = run
+        self.run = self.evaluations = run
 
     def batch(self, metrics: Numbers, rate: float | None, step: int, batch: int) -> None:  # noqa: ARG002  # see Naming
         """See `Naming`; the meter writes the rate."""
-        self.run.log({tags.train(name): number for name, number in metrics.items()}, step)
+        self.run.log({f"train/{name}": number for name, number in metrics.items()}, step)
 
     def epoch(self, training: Numbers, validation: Numbers, epoch: int, step: int) -> None:
         """See `Naming`."""
-        numbers = {tags.train(name): number for name, number in training.items()}
-        numbers |= {tags.val(name): number for name, number in validation.items()}
+        numbers = {f"train/{name}": number for name, number in training.items()}
+        numbers |= {f"val/{name}": number for name, number in validation.items()}
         self.run.log(numbers | {tags.EPOCH: epoch}, step)
 
     def learning_rate(self, rates: Numbers, epoch: int | None, step: int) -> None:  # noqa: ARG002
@@ -84,12 +95,12 @@ class UniformNaming:
     def evaluation(self, metrics: Numbers, step: int, *, in_fit: bool) -> None:
         """See `Naming`; in a fit the epoch has the same numbers."""
         if not in_fit:
-            self.run.log({tags.val(name): number for name, number in metrics.items()}, step)
+            self.run.log({f"val/{name}": number for name, number in metrics.items()}, step)
 
-    def image_tag(self, model: Any) -> Callable[[Any, Any], str]:
-        """See `Naming`."""
-        names = Names(model)
-        return lambda _, variable: f"{tags.PARAMS}/{names.of(variable).path}/image"
+    def image_tag(self, model: Any) -> Callable[[Any], str]:
+        """See `Naming`; those that a capture calls buffers are buffers here."""
+        names, untrained = Names(model), {id(variable) for variable in buffers(model)}
+        return lambda variable: f"{tags.BUFFERS if id(variable) in untrained else tags.PARAMS}/{names.of(variable).path}/image"
 
     def epoch_step(self, epoch: int, step: int) -> int:  # noqa: ARG002
         """See `Naming`."""
@@ -103,15 +114,23 @@ class KerasNaming:
     Batches go on to count in a second fit, where the original begins again at 1.
 
     Args:
-        run: the run `train`.
-        open_validation: opens the run `validation`; called when there is something to write.
+        open_run: opens the run of a name, 'train' or 'validation'; called when there is something to write.
     """
 
     own_metrics = False
 
-    def __init__(self, run: Run, open_validation: Callable[[], Run]) -> None:
-        self.run = run
-        self._validation = functools.cache(open_validation)
+    def __init__(self, open_run: Callable[[str], Run]) -> None:
+        self._open_run = open_run
+
+    @functools.cached_property
+    def run(self) -> Run:
+        """See `Naming`."""
+        return self._open_run("train")
+
+    @functools.cached_property
+    def evaluations(self) -> Run:
+        """See `Naming`."""
+        return self._open_run("validation")
 
     def batch(self, metrics: Numbers, rate: float | None, step: int, batch: int) -> None:  # noqa: ARG002
         """See `Naming`."""
@@ -122,7 +141,7 @@ class KerasNaming:
         """See `Naming`."""
         self.run.log({f"epoch_{name}": number for name, number in training.items()}, epoch)
         if validation:
-            self._validation().log({f"epoch_{name}": number for name, number in validation.items()}, epoch)
+            self.evaluations.log({f"epoch_{name}": number for name, number in validation.items()}, epoch)
 
     def learning_rate(self, rates: Numbers, epoch: int | None, step: int) -> None:  # noqa: ARG002
         """See `Naming`; only epochs have one."""
@@ -132,11 +151,11 @@ class KerasNaming:
 
     def evaluation(self, metrics: Numbers, step: int, *, in_fit: bool) -> None:  # noqa: ARG002
         """See `Naming`; the step is the number of updates."""
-        self._validation().log({f"evaluation_{name}_vs_iterations": number for name, number in metrics.items()}, step + 1)
+        self.evaluations.log({f"evaluation_{name}_vs_iterations": number for name, number in metrics.items()}, step + 1)
 
-    def image_tag(self, model: Any) -> Callable[[Any, Any], str]:  # noqa: ARG002
+    def image_tag(self, model: Any) -> Callable[[Any], str]:  # noqa: ARG002
         """See `Naming`."""
-        return lambda _, variable: f"{native(variable)}/image"
+        return lambda variable: f"{native(variable)}/image"
 
     def epoch_step(self, epoch: int, step: int) -> int:  # noqa: ARG002
         """See `Naming`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,8 +16,7 @@ from multiboard_keras.profile import check_profile_batch
 from multiboard_keras.samples import Samples
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from multiboard.run import Run
     from multiboard.selection import Chosen
@@ -96,7 +97,9 @@ def check_options(  # the callback's own arguments
     Raises:
         ArgumentError: an argument is not one of the possible ones.
     """
-    check_log_dir(log_dir)
+    _check_local(log_dir)
+    if hparams is not None and not isinstance(hparams, Mapping):
+        raise ArgumentError("hparams", hparams, "pass a mapping of names to values, e.g. {'lr': 1e-3}")
     if run is not None and hparams is not None:
         raise ArgumentError("hparams", hparams, "the run is open already: give them to mb.Run(log_dir, config=...)")
     if samples is not None and not isinstance(samples, Samples):
@@ -118,6 +121,11 @@ def check_options(  # the callback's own arguments
         naming=check_choices("naming", [naming], (UNIFORM, KERAS))[0],
         hparams=hparams,
     )
+
+
+def _check_local(log_dir: object) -> None:
+    if "://" in os.fsdecode(check_log_dir(log_dir)):
+        raise ArgumentError("log_dir", log_dir, "pass a directory of this machine; remote ones are not supported yet")
 
 
 def _check_freq(name: str, freq: object) -> int:

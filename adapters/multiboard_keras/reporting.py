@@ -23,11 +23,11 @@ class Reporting:
 
     @contextlib.contextmanager
     def of(self, what: str) -> Iterator[None]:
-        """Report an exception that is raised inside, e.g. 'a batch was not logged: ...'."""
+        """Report an exception that is raised inside, e.g. 'epoch not logged: ...'."""
         try:
             yield
         except Exception as error:  # noqa: BLE001
-            self.report(f"{what} {type(error).__name__}", f"a {what} was not logged: {type(error).__name__}: {error}")
+            self.report(f"{what} {type(error).__name__}", f"{what} not logged: {type(error).__name__}: {error}")
 
     def report(self, cause: str, message: str) -> None:
         """Count something that went wrong and warn of it once per cause."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import keras
 
+from multiboard_keras._compat import batches_seen
+from multiboard_keras.gradients import micro_batches
 from multiboard_keras.rates import find_optimizers, rates_by_tag
 
 if TYPE_CHECKING:
@@ -14,13 +16,18 @@ if TYPE_CHECKING:
     from multiboard_keras.reporting import Reporting
 
 
+_RATE: Final = "learning_rate"
+
+
 def split_logs(logs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return training and validation metrics of the logs of an epoch, both by the name of the metric.
+
+    The learning rate is left out, which callbacks of Keras add: it is written anyway.
 
     >>> split_logs({"loss": 1.0, "val_loss": 2.0})
     ({'loss': 1.0}, {'loss': 2.0})
     """
-    training = {name: number for name, number in logs.items() if not name.startswith("val_")}
+    training = {name: number for name, number in logs.items() if not name.startswith("val_") and name != _RATE}
     validation = {name.removeprefix("val_"): number for name, number in logs.items() if name.startswith("val_")}
     return training, validation
 
@@ -42,8 +49,14 @@ def iterations(optimizer: Any) -> int:
     return 0 if optimizer is None else int(_number(optimizer.iterations))
 
 
-def learning_rates(model: Any, *, next_one: bool) -> dict[str, float]:
-    """Return the learning rates of the optimizers of a model by tag; waits for the device.
+def batches_before(optimizer: Any) -> int:
+    """Return the number of batches that an optimizer has seen; waits for the device."""
+    counter = batches_seen(optimizer) if micro_batches(optimizer) > 1 else None
+    return iterations(optimizer) * micro_batches(optimizer) if counter is None else int(_number(counter))
+
+
+def learning_rates(model: Any, *, next_one: bool) -> dict[str, Any]:
+    """Return the learning rates of the optimizers of a model by tag, on the device; of several those that have made updates.
 
     Args:
         model: a compiled model.
@@ -51,16 +64,16 @@ def learning_rates(model: Any, *, next_one: bool) -> dict[str, float]:
             schedule is computed again.
     """
     optimizers = find_optimizers(model)
-    used = {name: optimizer for name, optimizer in optimizers.items() if iterations(optimizer)}
+    used = {name: one for name, one in optimizers.items() if len(optimizers) == 1 or iterations(one)}
     found = {name: _rate(optimizer, back=0 if next_one else 1) for name, optimizer in (used or optimizers).items()}
     return rates_by_tag(model, optimizers, found)
 
 
-def _rate(optimizer: Any, back: int) -> float:
+def _rate(optimizer: Any, back: int) -> Any:
     count = optimizer.iterations
-    counted = isinstance(count, keras.Variable) and iterations(optimizer) > 0
-    with keras.StatelessScope(state_mapping=[(count, count.value - back)] if counted else []):
-        return _number(optimizer.learning_rate)
+    counted = isinstance(count, keras.Variable)
+    with keras.StatelessScope(state_mapping=[(count, keras.ops.maximum(count.value - back, 0))] if counted else []):
+        return keras.ops.copy(keras.ops.convert_to_tensor(optimizer.learning_rate))  # on JAX the next step takes the original
 
 
 def _number(value: Any) -> float:

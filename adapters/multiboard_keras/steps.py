@@ -7,7 +7,7 @@ class Steps:
     """Counts the batches of one fit; several of them may make one update.
 
     Args:
-        start: updates before this fit.
+        start: batches before this fit.
         per_update: batches that the optimizer accumulates into one update.
 
     >>> steps = Steps(10)
@@ -19,7 +19,7 @@ class Steps:
 
     def __init__(self, start: int, per_update: int = 1) -> None:
         self._per_update = per_update
-        self._before_epoch = start * per_update
+        self._before_epoch = start
         self._in_epoch = 0
 
     def of(self, batch: int) -> tuple[int, bool]:
@@ -39,6 +39,15 @@ class Steps:
         """Start counting the batches of the next epoch."""
         self._before_epoch += self._in_epoch
         self._in_epoch = 0
+
+    def start_of_next_fit(self, counted: int) -> int:
+        """Return the `start` of a further fit of the same model.
+
+        Args:
+            counted: batches that the optimizer has counted; fewer than there were if it is a new one, or if it has left some out.
+        """
+        missing = self.batches(self._in_epoch) - counted
+        return counted + max(0, -(-missing // self._per_update)) * self._per_update
 
     @property
     def next(self) -> int:

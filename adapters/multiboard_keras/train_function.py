@@ -48,7 +48,8 @@ class Yield(NamedTuple):
         extras: what the train step returned besides, on the device.
         step: the train step that did it, None for Keras' own.
         examples: in the batches of the call; None if that is not known.
-        params: of a capture of parameters that were read before the call, what `statistics.pending` takes; else None.
+        params: of a capture of parameters that were read before the call, what `statistics.pending` takes, or why that failed;
+            None if there was none.
     """
 
     logs: dict[str, Any]
@@ -67,6 +68,10 @@ class Listener(Protocol):
 
     def deliver(self, due: Due, found: Yield) -> None:
         """Take what a call yielded; raises nothing."""
+        ...
+
+    def in_fit(self) -> bool:
+        """Tell whether the fit goes on."""
         ...
 
 
@@ -123,6 +128,16 @@ class TrainFunction:
         """Whether Keras still has the function that this one was made for, so that what it compiled is of use."""
         return self._model is model and model.train_function is self._original
 
+    def in_use(self) -> bool:
+        """Whether the fit goes on that this function was installed for."""
+        return self._listener is not None and self._listener.in_fit()
+
+    def _read(self, args: tuple[Any, ...]) -> Any:
+        try:
+            return None if self.reads is None else self.reads.begin(args)
+        except Exception as error:  # noqa: BLE001  # nothing of ours may end a training
+            return error
+
     def traces(self) -> int:
         """Return how often a train step was traced, or called where it is not traced."""
         return sum(variant.step.calls for variant in (self._plain, self._capturing) if variant is not None)
@@ -132,7 +147,7 @@ class TrainFunction:
         if self._listener is None or due is None:
             return self._original(*args)
         variant = self._capturing if due.capture and self._capturing is not None else self._plain
-        params = None if self.reads is None or not due.capture else self.reads.begin(args)
+        params = self._read(args) if due.capture else None
         examples = Examples()
         result = (self._original if variant is None else variant)(*examples.watch(args))
         logs = result[0] if keras.backend.backend() == "jax" else result
@@ -141,6 +156,12 @@ class TrainFunction:
         count = int(extras[SIZE]) if SIZE in extras else examples.count
         self._listener.deliver(due, Yield(found, extras, None if variant is None else variant.step, count, params))
         return result
+
+
+def remove_left(model: Any) -> None:
+    """Remove what stands in for the train function of a model since a fit that ended in an exception."""
+    while (owner := stand_in_of(model.train_function)) is not None and not owner.in_use():
+        owner.remove()
 
 
 def stand_in_of(function: Any) -> TrainFunction | None:

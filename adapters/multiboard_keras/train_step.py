@@ -1,30 +1,27 @@
 """A train step that also returns what it computed: the metrics of its batch, tensors around the update, learning rates.
 
-While the model's own train step runs (on JAX and TensorFlow: while it is traced) methods of instances are replaced: `apply` and
-`stateless_apply` of optimizers (see `optimizer`), `update_state` of each metric, which shows what the batch adds to it, and
-`compute_metrics`, which shows the predictions. Afterwards the instances are as they were.
+While the model's own train step runs (on JAX and TensorFlow: while it is traced) methods of instances are replaced: those of
+optimizers (see `optimizer`) and of metrics (see `batch_metrics`). Afterwards the instances are as they were.
 """
 
 from __future__ import annotations
 
 import contextlib
-import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 import keras
 
-from multiboard_keras._compat import compiled_loss
 from multiboard_keras.activations import Activations
+from multiboard_keras.batch_metrics import BatchMetrics
 from multiboard_keras.layers import Names
 from multiboard_keras.optimizer import Updates
-from multiboard_keras.sight import Sight, replaced
+from multiboard_keras.sight import Sight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from multiboard.selection import Selection
 
-    Tensor = Any
     Function = Callable[..., Any]
 
 EXTRAS: Final = "__multiboard__"
@@ -89,7 +86,7 @@ class TrainStep:
 
     def _run(self, *args: Any, **kwargs: Any) -> Any:
         sight = Sight(self.problems)
-        metrics = _BatchMetrics(self._model, sight)
+        metrics = BatchMetrics(self._model, sight, METRICS)
         updates = Updates(self._model, self.groups or (), self._names, sight, CAPTURE)
         with contextlib.ExitStack() as stack:
             if self.metrics:
@@ -97,7 +94,8 @@ class TrainStep:
             if self.groups is not None:
                 updates.watch(stack, args)
             result = self._inner(*args, **kwargs)
-        return _with_extras(result, self._captured(updates) | metrics.extras() | _size(args, sight))
+        numbers = {METRICS: found} if (found := metrics.numbers()) else {}
+        return _with_extras(result, self._captured(updates) | numbers | _size(args, sight))
 
     def _captured(self, updates: Updates) -> dict[str, Any]:
         self.notes += updates.notes
@@ -126,71 +124,3 @@ def _with_extras(result: Any, extras: Mapping[str, Any]) -> Any:
 
 def _with_more(logs: Any, extras: Mapping[str, Any]) -> Any:
     return {**logs, EXTRAS: {**logs.get(EXTRAS, {}), **extras}} if isinstance(logs, dict) and extras else logs
-
-
-class _BatchMetrics:
-    """The metrics of the batch of one run of a train step."""
-
-    def __init__(self, model: Any, sight: Sight) -> None:
-        self._model = model
-        self._sight = sight
-        self._states: dict[int, tuple[Any, list[Tensor]]] = {}
-        self._output_losses: dict[str, Tensor] = {}
-
-    def watch(self, stack: contextlib.ExitStack) -> None:
-        with self._sight.guarded(METRICS):
-            self._watch(stack)
-
-    def _watch(self, stack: contextlib.ExitStack) -> None:
-        loss = compiled_loss(self._model)
-        by_output = {id(tracker) for tracker in loss.metrics} if loss is not None else set()
-        for metric in self._model.metrics:
-            if id(metric) not in by_output:
-                stack.enter_context(replaced(metric, "update_state", self._watched_update(metric)))
-        compute: Function = self._model.compute_metrics
-
-        def compute_metrics(*args: Any, **kwargs: Any) -> Any:
-            result = compute(*args, **kwargs)
-            if self._sight.is_clear():
-                with self._sight.guarded(METRICS):
-                    self._take_output_losses(**inspect.signature(compute).bind(*args, **kwargs).arguments)
-            return result
-
-        stack.enter_context(replaced(self._model, "compute_metrics", compute_metrics))
-
-    def _watched_update(self, metric: Any) -> Function:
-        original: Function = metric.update_state
-
-        def update_state(*args: Any, **kwargs: Any) -> Any:
-            result = original(*args, **kwargs)
-            if self._sight.is_clear():
-                with self._sight.guarded(METRICS):
-                    _, state = self._states.get(id(metric)) or (metric, metric.stateless_reset_state())
-                    self._states[id(metric)] = metric, metric.stateless_update_state(state, *args, **kwargs)
-            return result
-
-        return update_state
-
-    def _take_output_losses(self, y: Any, y_pred: Any, sample_weight: Any = None, **_: Any) -> None:
-        """Compute the loss of each output again: on JAX the first time is inside the gradient, from where nothing gets out."""
-        loss = compiled_loss(self._model)
-        if loss is None:
-            return
-        variables = [variable for tracker in loss.metrics for variable in tracker.variables]
-        zeros = [(variable, keras.ops.zeros(variable.shape, variable.dtype)) for variable in variables]
-        with keras.StatelessScope(state_mapping=zeros) as scope:
-            loss(y, y_pred, sample_weight)
-        for tracker in loss.metrics:
-            state = [scope.get_current_value(variable) for variable in tracker.variables]
-            self._output_losses[tracker.name] = tracker.stateless_result(state)
-
-    def extras(self) -> dict[str, Any]:
-        extras = {}
-        with self._sight.guarded(METRICS):
-            numbers = dict(self._output_losses)
-            for metric, state in self._states.values():
-                result = metric.stateless_result(state)
-                numbers |= result if isinstance(result, dict) else {metric.name: result}
-            if numbers:
-                extras[METRICS] = {name: keras.ops.stop_gradient(number) for name, number in numbers.items()}
-        return extras

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def log_weight_histograms(model: Any, run: Run, epoch: int) -> None:
-    """Write a histogram of every weight of a model, e.g. 'sequential/conv1/kernel/histogram'; waits for no device."""
+    """Write a histogram of every weight of a model, e.g. 'sequential/conv1/kernel/histogram'; waits for no device.
+
+    Weights that the model itself has, of its own `add_weight`, are left out as in the original.
+    """
     weights = {f"{native(weight)}/histogram": weight for layer in model.layers for weight in layer.weights}
     tensors = [keras.ops.convert_to_tensor(weight) for weight in weights.values()]
     if tensors:

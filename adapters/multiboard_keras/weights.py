@@ -9,8 +9,6 @@ import keras
 from multiboard.arrays import take_array
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from multiboard.values import Foreign
 
 
@@ -27,22 +25,3 @@ def take(variable: Any) -> Foreign:
         value = jnp.copy(value)  # the next step takes the memory of the original
         value.copy_to_host_async()
     return take_array(getattr(variable, "path", "weight"), value)
-
-
-def variables_by_layer(model: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield the weights of a model, each once, with the layer that the nested models around it tell apart."""
-    seen: set[int] = set()
-    for layer, variable in _walk(model):
-        if id(variable) not in seen:
-            seen.add(id(variable))
-            yield layer, variable
-
-
-def _walk(model: Any) -> Iterator[tuple[Any, Any]]:
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _walk(layer)
-        for variable in layer.weights:
-            yield layer, variable
-    for variable in model.weights:
-        yield model, variable

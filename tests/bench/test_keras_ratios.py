@@ -7,11 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-pytest.importorskip("keras")
-pytest.importorskip("tensorflow")
-
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "keras_fit.py"
 OURS, ORIGINAL = "multiboard", "keras.callbacks.TensorBoard"
 

@@ -9,7 +9,7 @@ from keras import layers
 
 from multiboard.errors import MultiboardWarning
 from multiboard_keras.layer_paths import layer_paths
-from multiboard_keras.layers import name_variables
+from multiboard_keras.layers import Names
 
 BACKEND = keras.backend.backend()
 
@@ -81,7 +81,8 @@ def recurrent(cell, **options):
 def test_layers_have_the_paths_of_their_parameters():
     model = nested()
     paths = layer_paths(model)
-    of_parameters = {named.path.rpartition("/")[0] for named in name_variables(model) if "/body/" not in f"/{named.native}"}
+    named = [Names(model).of(variable) for variable in model.trainable_variables]
+    of_parameters = {of.path.rpartition("/")[0] for of in named if "/body/" not in f"/{of.native}"}
     assert len(of_parameters) == 9
     assert of_parameters <= paths.keys()
     inside = {"head", "head/fc", "each", "each/body", "each/body/relu", "attention/query", "both/forward_rnn", "pair/dense_1"}

@@ -22,6 +22,8 @@ import multiboard.keras as mbk
         ({"embeddings_freq": 0.5}, "argument 'embeddings_freq' got 0.5"),
         ({"profile_batch": (20, 10)}, "argument 'profile_batch' got"),
         ({"log_dir": 3}, "argument 'log_dir' got 3"),
+        ({"log_dir": "gs://bucket/runs"}, "argument 'log_dir' got 'gs://bucket/runs' .*directory of this machine"),
+        ({"hparams": [("lr", 0.1)]}, r"argument 'hparams' got \[\('lr', 0.1\)\] .*mapping of names"),
         ({"run": "runs/first"}, "argument 'run' got 'runs/first' .*multiboard.Run"),
     ],
     ids=str,

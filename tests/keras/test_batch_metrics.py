@@ -4,6 +4,9 @@ import keras
 import numpy as np
 import pytest
 
+import multiboard as mb
+import multiboard.keras as mbk
+
 BATCH = 16
 
 
@@ -127,3 +130,75 @@ def test_a_metric_of_the_users_own_counts_per_batch(fit, vectors):
     data = fit(model, callback={"update_freq": "batch"})
     expected = [vectors[1][start : start + BATCH].max() for start in range(0, 56, BATCH)]
     np.testing.assert_allclose(data.scalars["train/largest"].value, expected, rtol=1e-6)
+
+
+class InPython(keras.metrics.Metric):
+    """Keeps the sizes of its batches in a list, and with `total` a number of batches in a variable and in an attribute, too."""
+
+    def __init__(self, *, total):
+        super().__init__(name="mixed" if total else "listed")
+        self.sizes, self.batches = [], 0
+        self.total = self.add_variable((), "zeros", name="total") if total else None
+
+    def reset_state(self):
+        self.sizes.clear()
+        self.batches = 0
+        super().reset_state()
+
+    def update_state(self, y_true, y_pred, **_):  # noqa: ARG002
+        self.sizes.append(len(y_pred) if keras.backend.backend() == "torch" else 1)
+        self.batches += 1
+        if self.total is not None:
+            self.total.assign_add(1.0)
+
+    def result(self):
+        number = float(sum(self.sizes) + 1000 * self.batches)
+        return number if self.total is None else number + keras.ops.convert_to_tensor(self.total)
+
+
+def test_what_a_metric_keeps_outside_of_variables_is_left_as_it_was(dense, vectors, tmp_path):
+    histories = []
+    for callbacks in ([], [mbk.TensorBoard(tmp_path, update_freq="batch")]):
+        model = dense(metrics=[InPython(total=False), InPython(total=True), "mae"])
+        options = {"batch_size": 14, "epochs": 2, "verbose": 0, "shuffle": False, "callbacks": callbacks}
+        if callbacks:
+            with pytest.warns(mb.MultiboardWarning) as said:
+                history = model.fit(*vectors, **options)
+            assert "['listed'] are Keras' own logs" in str(said[0].message)
+            assert "outside of variables" in str(said[0].message)
+        else:
+            history = model.fit(*vectors, **options)
+        histories.append(history.history)
+    assert histories[0] == histories[1]
+    scalars = mb.read(tmp_path)["."].scalars
+    assert scalars["train/mae"].step.tolist() == scalars["train/mixed"].step.tolist() == list(range(8))
+    assert scalars["train/listed"].step.tolist() == list(range(8))
+
+
+def test_a_metric_that_fails_leaves_the_others_alone(fit, vectors):
+    class Failing(keras.metrics.Mean):
+        def stateless_result(self, metric_variables):  # noqa: ARG002
+            raise RuntimeError("no result")
+
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.fc = keras.layers.Dense(3)
+            self.failing = Failing(name="failing")
+
+        def call(self, x):
+            return self.fc(x)
+
+        def compute_metrics(self, x, y, y_pred, sample_weight=None):
+            self.failing.update_state(keras.ops.max(y))
+            return super().compute_metrics(x, y, y_pred, sample_weight)
+
+    model = Own()
+    model.compile(keras.optimizers.SGD(0.0), loss="mse", metrics=["mae"])
+    with pytest.warns(mb.MultiboardWarning) as said:
+        scalars = fit(model, callback={"update_freq": "batch"}).scalars
+    assert "['failing'] are Keras' own logs" in str(said[0].message)
+    assert "no result" in str(said[0].message)
+    sizes = np.abs(np.asarray(model.predict(vectors[0], verbose=0), np.float64) - vectors[1]).mean(axis=1)
+    expected = [sizes[start : start + BATCH].mean() for start in range(0, 56, BATCH)]
+    np.testing.assert_allclose(scalars["train/mae"].value, expected, rtol=1e-5)

@@ -6,6 +6,7 @@ import keras
 import pytest
 
 import multiboard as mb
+import multiboard.keras as mbk
 from multiboard_keras.graph import conceptual_json, draw, layer_graph, log_graph
 
 layers = keras.layers
@@ -99,6 +100,15 @@ def test_the_graph_is_written_once_under_its_tag(tmp_path):
     assert graphs.keys() == {"keras", "Default"}
     assert graphs["keras"].value[0].decode() == conceptual_json(draw(model.get_config()))
     assert graphs["Default"].value[0] == layer_graph(draw(model.get_config()))
+
+
+def test_a_second_callback_on_the_same_run_leaves_its_graph_alone(dense, vectors, tmp_path):
+    with mb.Run(tmp_path) as run:
+        for _ in range(2):
+            dense().fit(*vectors, verbose=0, callbacks=[mbk.TensorBoard(run=run)])
+        assert run.has_graph("keras")
+        assert not run.has_graph("another")
+    assert mb.read(tmp_path)["."].graphs.keys() == {"keras", "Default"}
 
 
 def test_a_graph_of_the_users_own_stays(tmp_path):

@@ -8,13 +8,12 @@ import multiboard as mb
 import multiboard.keras as mbk
 
 
-def test_a_closed_run_does_not_stop_the_training(dense, vectors, tmp_path):
+def test_a_run_that_is_closed_in_the_middle_does_not_stop_the_training(dense, vectors, tmp_path):
     model, plain, run = dense(), dense(), mb.Run(tmp_path)
-    run.close()
+    close = keras.callbacks.LambdaCallback(on_train_batch_begin=lambda batch, **_: batch == 1 and run.close())
+    callback = mbk.TensorBoard(run=run, every=1, update_freq="batch")
     with pytest.warns(mb.MultiboardWarning, match="is closed") as said:
-        model.fit(
-            *vectors, batch_size=16, shuffle=False, verbose=0, callbacks=[mbk.TensorBoard(run=run, every=1, update_freq="batch")]
-        )
+        model.fit(*vectors, batch_size=16, shuffle=False, verbose=0, callbacks=[callback, close])
     messages = [str(warning.message) for warning in said if issubclass(warning.category, mb.MultiboardWarning)]
     assert len(messages) == len(set(messages))
     plain.fit(*vectors, batch_size=16, shuffle=False, verbose=0)

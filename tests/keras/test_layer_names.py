@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from multiboard_keras.layers import name_variables
+from multiboard_keras.layers import Names
 
 
 class Block(layers.Layer):
@@ -31,7 +31,8 @@ class Subclassed(keras.Model):
 
 
 def paths(model):
-    return [named.path for named in name_variables(model)]
+    names = Names(model)
+    return [names.of(variable).path for variable in model.trainable_variables]
 
 
 def test_the_name_of_the_model_itself_is_left_out():
@@ -71,5 +72,5 @@ def test_a_shared_layer_is_named_once_and_a_frozen_one_not_at_all():
 
 def test_native_path_and_class_are_kept():
     model = keras.Model(inputs := keras.Input((5, 4)), layers.LayerNormalization(name="norm")(inputs))
-    named = name_variables(model)[0]
+    named = Names(model).of(model.trainable_variables[0])
     assert (named.path, named.native, named.layer_class) == ("norm/scale", "norm/gamma", "LayerNormalization")

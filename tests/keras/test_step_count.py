@@ -74,6 +74,23 @@ def test_hidden_steps_have_the_means_of_keras_and_parameters_and_this_is_said(hi
     assert len(set(data.scalars["norm/params/fc/kernel"].value)) == len(data.scalars["norm/params/fc/kernel"].value)
 
 
+if keras.backend.backend() != "torch":  # Keras has no such option there
+
+    @pytest.mark.filterwarnings("ignore:Your input ran out of data")  # of Keras, about what is meant here
+    def test_updates_of_unknown_number_are_counted_by_the_optimizer(dense, vectors, tmp_path):
+        """Four batches a call, and data that end after six."""
+
+        def batches():
+            for _ in range(6):
+                yield vectors[0][:8], vectors[1][:8]
+
+        model = dense(steps_per_execution=4)
+        with pytest.warns(mb.MultiboardWarning, match="steps_per_execution=4"):
+            for _ in range(2):
+                model.fit(batches(), verbose=0, shuffle=False, callbacks=[mbk.TensorBoard(tmp_path, every=1)])
+        assert mb.read(tmp_path)["."].scalars["train/epoch"].step.tolist() == [5, 11]
+
+
 def test_a_step_is_a_function_of_the_batch_and_not_of_the_order_of_calls():
     steps = Steps(10)
     assert [steps.of(batch) for batch in (2, 0, 1)] == [(12, True), (10, True), (11, True)]
@@ -83,6 +100,15 @@ def test_a_step_is_a_function_of_the_batch_and_not_of_the_order_of_calls():
     assert (steps.next, steps.last) == (13, 12)
 
 
+def test_a_further_fit_begins_behind_the_last_one_in_the_phase_of_the_optimizer():
+    steps = Steps(4, per_update=2)
+    steps.ran(3)
+    assert steps.start_of_next_fit(7) == 7
+    assert steps.start_of_next_fit(0) == 8  # a new optimizer
+    assert steps.start_of_next_fit(5) == 7  # it has left an update out
+    assert steps.start_of_next_fit(12) == 12  # trained without the callback meanwhile
+
+
 def test_an_update_of_two_batches_is_complete_at_the_second():
-    steps = Steps(5, per_update=2)
+    steps = Steps(10, per_update=2)
     assert [steps.of(batch) for batch in range(4)] == [(5, False), (5, True), (6, False), (6, True)]

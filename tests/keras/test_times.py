@@ -8,6 +8,7 @@ import pytest
 
 import multiboard as mb
 import multiboard.keras as mbk
+from multiboard_keras.examples import Examples
 
 STEPS, BATCH = 120, 8  # more steps than JAX keeps under way
 
@@ -61,3 +62,21 @@ def test_validation_is_not_part_of_the_time(fit_long):
     scalars, seconds = fit_long(epochs=2, validate=True)
     assert seconds > 1
     assert scalars["perf/step_ms"].value.max() * STEPS / 1000 < seconds - 1
+
+
+def test_a_batch_that_cannot_be_counted_has_no_rate_and_stops_nothing():
+    class Batch:
+        def shape(self):
+            raise AssertionError
+
+    class Broken:
+        @property
+        def shape(self):
+            raise RuntimeError("no shape")
+
+    counted = Examples()
+    counted.add((Batch(), np.zeros((8, 2))))
+    assert counted.count == 8
+    for odd in (Batch(), Broken(), (Broken(), np.zeros(8))):
+        counted.add(odd)
+        assert counted.count is None

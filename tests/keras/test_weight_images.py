@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import multiboard as mb
+import multiboard.keras as mbk
 from multiboard.arrays import fetch_array
 from multiboard_keras import images as weight_images
 from multiboard_keras import weights
@@ -39,7 +40,7 @@ def logged(images, tmp_path_factory):
     with mb.Run(log_dir) as run:
 
         def log(epoch, _):
-            weight_images.log_weight_images(model, run, epoch, lambda layer, variable: f"{layer.name}/{variable.name}")
+            weight_images.log_weight_images(model, run, epoch, lambda variable: "/".join(variable.path.split("/")[-2:]))
             held.append({v.path.split("/", 1)[-1]: np.array(v) for v in model.weights})
 
         x, y = images
@@ -131,3 +132,15 @@ def test_equal_values_are_grey_and_infinite_ones_do_not_hide_the_others():
     assert (weight_images.draw(np.ones((2, 3), np.float32)) == 0.5).all()
     drawn = weight_images.draw(np.array([[0, 1, np.inf], [2, 4, np.nan]], np.float32))[..., 0]
     np.testing.assert_array_equal(drawn, [[0, 0.25, np.inf], [0.5, 1, np.nan]])
+
+
+def test_weights_that_are_not_trained_are_pictures_among_the_buffers_and_frozen_ones_among_the_parameters(vectors, tmp_path):
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    model = keras.Sequential(
+        [keras.Input((4,)), layers.BatchNormalization(name="norm"), layers.Dense(3, name="fc", trainable=False, use_bias=False)]
+    )
+    model.compile("sgd", "mse")
+    model.fit(*vectors, verbose=0, callbacks=[mbk.TensorBoard(tmp_path, histogram_freq=1, write_images=True)])
+    names = ["params/norm/scale", "params/norm/bias", "buffers/norm/mean", "buffers/norm/var", "params/fc/kernel"]
+    assert sorted(mb.read(tmp_path)["."].images) == sorted(f"{name}/image" for name in names)

@@ -1,0 +1,149 @@
+"""The metrics of one batch, apart from those that Keras accumulates over the epoch.
+
+Each metric is updated a second time, from its reset state. What it keeps in variables stays as it was; what it keeps in
+attributes is put back. A metric without variables is left alone: what it keeps is not known.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import inspect
+from typing import TYPE_CHECKING, Any, Final
+
+import keras
+import numpy as np
+
+from multiboard_keras._compat import compiled_loss
+from multiboard_keras.sight import replaced
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from multiboard_keras.sight import Sight
+
+    Tensor = Any
+    Function = Callable[..., Any]
+
+_CHANGEABLE: Final = (list, dict, set, bytearray, np.ndarray)
+
+
+class BatchMetrics:
+    """The metrics of the batch of one run of a train step.
+
+    Args:
+        model: a compiled model.
+        sight: tells what can be seen, and keeps what goes wrong.
+        kind: under which `sight` keeps it.
+    """
+
+    def __init__(self, model: Any, sight: Sight, kind: str) -> None:
+        self._model = model
+        self._sight = sight
+        self._kind = kind
+        self._states: dict[int, tuple[Any, list[Tensor]]] = {}
+        self._numbers: dict[str, Tensor] = {}
+        self._in_python = False
+
+    def watch(self, stack: contextlib.ExitStack) -> None:
+        """Replace methods of the model and its metrics until the stack is left."""
+        with self._sight.guarded(self._kind):
+            loss = compiled_loss(self._model)
+            by_output = {id(tracker) for tracker in loss.metrics} if loss is not None else set()
+            for metric in self._model.metrics:
+                if id(metric) not in by_output:
+                    stack.enter_context(replaced(metric, "update_state", self._watched_update(metric)))
+            stack.enter_context(replaced(self._model, "compute_metrics", self._watched_compute()))
+
+    def numbers(self) -> dict[str, Tensor]:
+        """Return the metrics by name; those that fail are left out."""
+        for metric, state in self._states.values():
+            with self._sight.guarded(self._kind), _put_back(metric):
+                result = metric.stateless_result(state)
+                for name, number in (result if isinstance(result, dict) else {metric.name: result}).items():
+                    self._take(name, number)
+        if self._in_python:
+            with self._sight.guarded(self._kind):
+                raise LookupError("they keep their state outside of variables")
+        return self._numbers
+
+    def _take(self, name: str, number: Any) -> None:
+        if number is not None:
+            with self._sight.guarded(self._kind):
+                self._numbers[name] = keras.ops.stop_gradient(keras.ops.convert_to_tensor(number))
+
+    def _watched_update(self, metric: Any) -> Function:
+        original: Function = metric.update_state
+
+        def update_state(*args: Any, **kwargs: Any) -> Any:
+            result = original(*args, **kwargs)
+            if self._sight.is_clear():
+                self._in_python = self._in_python or any(_is_hidden(part) for part in _parts(metric))
+                if metric.variables:
+                    with self._sight.guarded(self._kind), _put_back(metric):
+                        _, state = self._states.get(id(metric)) or (metric, metric.stateless_reset_state())
+                        self._states[id(metric)] = metric, metric.stateless_update_state(state, *args, **kwargs)
+            return result
+
+        return update_state
+
+    def _watched_compute(self) -> Function:
+        compute: Function = self._model.compute_metrics
+
+        def compute_metrics(*args: Any, **kwargs: Any) -> Any:
+            result = compute(*args, **kwargs)
+            if self._sight.is_clear():
+                with self._sight.guarded(self._kind):
+                    self._take_output_losses(**inspect.signature(compute).bind(*args, **kwargs).arguments)
+            return result
+
+        return compute_metrics
+
+    def _take_output_losses(self, y: Any, y_pred: Any, sample_weight: Any = None, **_: Any) -> None:
+        """Compute the loss of each output again: on JAX the first time is inside the gradient, from where nothing gets out."""
+        loss = compiled_loss(self._model)
+        if loss is None:
+            return
+        variables = [variable for tracker in loss.metrics for variable in tracker.variables]
+        zeros = [(variable, keras.ops.zeros(variable.shape, variable.dtype)) for variable in variables]
+        with keras.StatelessScope(state_mapping=zeros) as scope:
+            loss(y, y_pred, sample_weight)
+        for tracker in loss.metrics:
+            state = [scope.get_current_value(variable) for variable in tracker.variables]
+            self._take(tracker.name, tracker.stateless_result(state))
+
+
+@contextlib.contextmanager
+def _put_back(metric: Any) -> Iterator[None]:
+    """Let a computation of ours change no attribute of a metric or of those inside it, and not reach those without variables."""
+    with contextlib.ExitStack() as stack:
+        for part in _parts(metric):
+            namespace = vars(part)
+            stack.callback(_set_attributes, namespace, dict(namespace))
+            namespace |= {name: copy.copy(value) for name, value in namespace.items() if isinstance(value, _CHANGEABLE)}
+            if _is_hidden(part):
+                namespace |= dict.fromkeys(("reset_state", "update_state", "result"), lambda *_args, **_kwargs: None)
+        yield
+
+
+def _set_attributes(namespace: dict[str, Any], attributes: dict[str, Any]) -> None:
+    namespace.clear()
+    namespace |= attributes
+
+
+def _is_hidden(metric: Any) -> bool:
+    """Whether a metric has no variables, nor others inside it that may have."""
+    return not metric.variables and not _inside(metric)
+
+
+def _parts(metric: Any) -> Iterator[Any]:
+    yield metric
+    for part in _inside(metric):
+        yield from _parts(part)
+
+
+def _inside(metric: Any) -> list[Any]:
+    """Return the metrics in the attributes of another one; the container of compiled ones has them as `metrics`."""
+    values = [*vars(metric).values(), getattr(metric, "metrics", [])]
+    found = [item for value in values for item in (value if isinstance(value, list) else [value])]
+    return [*{id(item): item for item in found if isinstance(item, keras.metrics.Metric)}.values()]
