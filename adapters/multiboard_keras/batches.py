@@ -85,6 +85,7 @@ class Batches:
             )
         self._window = Window(options.profiled, self._naming.run.log_dir, self._reporting.report)
         self._epoch_due = self._delivered = self._own_loop = False
+        self._scalars: frozenset[str] = frozenset()
         self._batch: int | None = None
         self._calls = self._last = self._updates = 0
         self._began = 0.0
@@ -194,7 +195,10 @@ class Batches:
         if (due.capture or (due.metrics and not self._rates_at_captures)) and (rates := found.extras.get(RATE)):
             self._naming.learning_rate(rates, None, due.step)
         if due.metrics:
-            numbers = only_scalars(self._numbers(found), self._reporting)
+            numbers = self._numbers(found)
+            if numbers.keys() != self._scalars:  # a shape of TensorFlow takes a while to look at
+                numbers = only_scalars(numbers, self._reporting)
+                self._scalars = frozenset(numbers)
             rate = 1 / (perf_counter() - self._began) if self._options.rate else None
             self._naming.batch(numbers, rate, due.step, self._steps.batches(due.done))
 
