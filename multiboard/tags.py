@@ -36,6 +36,8 @@ OPTIMIZER_STATE: Final = "optimizer_state"
 BUFFERS: Final = "buffers"
 GROUPS: Final = (PARAMS, GRADS, UPDATES, OPTIMIZER_STATE, BUFFERS)
 """What the `log` of a watch or of a wrapped step may name."""
+TRAIN: Final = "train/"
+VAL: Final = "val/"
 UPDATE_RATIO: Final = "update_ratio"
 ACTIVATIONS: Final = "activations"
 GRADS_BEFORE_CLIP: Final = "train/grad_norm_before_clip"
@@ -102,12 +104,12 @@ def device(statistic: str, index: int | None = None) -> str:
 
 def train(metric: str) -> str:
     """Return the tag of a training metric; a metric that already names its split keeps it."""
-    return metric if "/" in metric else f"train/{metric}"
+    return metric if "/" in metric else f"{TRAIN}{metric}"
 
 
 def val(metric: str) -> str:
     """Return the tag of a validation metric, also for the spelling 'val_<metric>'."""
-    return metric if "/" in metric else f"val/{metric.removeprefix('val_')}"
+    return metric if "/" in metric else f"{VAL}{metric.removeprefix('val_')}"
 
 
 def layer_path(native: str) -> str:

@@ -5,13 +5,13 @@ Later operations may change them in place, and keeping them all to the end of th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from multiboard_torch._compat import in_backward
 from multiboard_torch.batch import Batch, check_backlog, values_of
-from multiboard_torch.buffers import Buffers
+from multiboard_torch.buffers import COPIED_BYTES, Buffers
 from multiboard_torch.statistics import add_to_tally, empty_tally
 
 if TYPE_CHECKING:
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
     from multiboard_keras.layer_calls import Call
     from multiboard_torch.statistics import Tally
-
-_COPIED_BYTES: Final = 2**28
-"""What the copies of all layers may hold at one step; what is beyond it is counted at once."""
 
 
 class Outputs:
@@ -60,7 +57,7 @@ class Outputs:
 
     def _take(self, values: torch.Tensor) -> tuple[list[Tally], list[torch.Tensor]]:
         """Return counts, or a copy that is to be counted."""
-        if values.device.type == "cpu" and self._held + values.nbytes <= _COPIED_BYTES:
+        if values.device.type == "cpu" and self._held + values.nbytes <= COPIED_BYTES:
             check_backlog()
             self._held += values.nbytes
             return [], Buffers().copy([values])[0]

@@ -14,6 +14,7 @@ from multiboard import tags
 from multiboard.errors import MultiboardError, MultiboardWarning
 from multiboard.run import Run
 from multiboard_keras.batches import Batches, Fit
+from multiboard_keras.directories import claim_directory
 from multiboard_keras.epochs import Epochs
 from multiboard_keras.gradients import micro_batches
 from multiboard_keras.naming import KerasNaming, UniformNaming
@@ -21,7 +22,6 @@ from multiboard_keras.options import check_options
 from multiboard_keras.reporting import Reporting
 from multiboard_keras.scalars import batches_before, only_scalars
 from multiboard_keras.steps import Steps
-from multiboard_keras.trials import claim_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -136,7 +136,7 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has 
         )
         self.log_dir = os.fspath(log_dir)
         self._copied_from = ("", self._copies)
-        self._hparams = hparams
+        self._hparams = self._options.hparams
         self._naming: Naming | None = None
         self._runs: list[Run] = []
         self._counted: tuple[Any, Steps] = (None, Steps(0))
@@ -208,9 +208,7 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has 
         self._end_training()
         self._steps.end_epoch()
         if self._epochs is not None:
-            batches = self._batches
-            metrics, rates = (False, False) if batches is None else (batches.metrics_logged, batches.rates_logged)
-            self._epochs.end(epoch, logs or {}, metrics=metrics, rates=rates)
+            self._epochs.end(epoch, logs or {}, metrics=self._batches is not None and self._batches.metrics_logged)
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
         """Give the train function back and close the run, unless it was given."""
@@ -251,7 +249,7 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has 
         if self._batches is not None:
             self._batches.end_training()
         if self._epochs is not None:
-            self._epochs.end_training()
+            self._epochs.end_training(rates=self._batches is not None and self._batches.rates_logged)
 
     def _count_steps(self, model: Any) -> None:
         optimizer = getattr(model, "optimizer", None)

@@ -47,19 +47,19 @@ class Epochs:
         self._began, self._batches = perf_counter(), self._fit.steps.batches(0)
         self._rates = {}
 
-    def end_training(self) -> None:
-        """Take note of the learning rates before other callbacks change them."""
-        with self._fit.reporting.of("learning rate"):
-            self._rates = self._rates or learning_rates(self._model, next_one=self._options.in_keras)
+    def end_training(self, *, rates: bool) -> None:
+        """Take note of the learning rates before other callbacks change them, unless they were logged with batches (`rates`)."""
+        if self._options.in_keras or not rates:
+            with self._fit.reporting.of("learning rate"):
+                self._rates = self._rates or learning_rates(self._model, next_one=self._options.in_keras)
 
-    def end(self, epoch: int, logs: Mapping[str, Any], *, metrics: bool, rates: bool) -> None:
+    def end(self, epoch: int, logs: Mapping[str, Any], *, metrics: bool) -> None:
         """Log an epoch, at its last update.
 
         Args:
             epoch: its number, from 0.
             logs: of the epoch, on the host.
             metrics: whether those of the batches were logged.
-            rates: whether learning rates were logged with batches.
         """
         naming, step, reporting = self._fit.naming, self._fit.steps.last, self._fit.reporting
         with reporting.of("epoch"):
@@ -69,7 +69,7 @@ class Epochs:
                 numbers["steps_per_second"] = (self._fit.steps.batches(0) - self._batches) / (perf_counter() - self._began)
             naming.epoch(numbers, only_scalars(validation, reporting), epoch, step)
         with reporting.of("learning rate"):
-            if self._options.in_keras or not rates:
+            if self._rates:
                 naming.learning_rate(self._rates, epoch, step)
         with reporting.of("weight"):
             self._log_weights(epoch, naming.epoch_step(epoch, step))

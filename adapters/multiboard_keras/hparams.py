@@ -14,7 +14,7 @@ from multiboard.arguments import check_log_dir
 from multiboard.errors import ArgumentError
 from multiboard.kinds.hparams import flatten, take_experiment
 from multiboard_keras.capture import TensorBoard
-from multiboard_keras.trials import claim_directory, trial_name
+from multiboard_keras.directories import claim_directory, trial_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

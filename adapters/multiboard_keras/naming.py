@@ -80,12 +80,12 @@ class UniformNaming:
 
     def batch(self, metrics: Numbers, rate: float | None, step: int, batch: int) -> None:  # noqa: ARG002  # see Naming
         """See `Naming`; the meter writes the rate."""
-        self.run.log({f"train/{name}": number for name, number in metrics.items()}, step)
+        self.run.log({f"{tags.TRAIN}{name}": number for name, number in metrics.items()}, step)
 
     def epoch(self, training: Numbers, validation: Numbers, epoch: int, step: int) -> None:
         """See `Naming`."""
-        numbers = {f"train/{name}": number for name, number in training.items()}
-        numbers |= {f"val/{name}": number for name, number in validation.items()}
+        numbers = {f"{tags.TRAIN}{name}": number for name, number in training.items()}
+        numbers |= {f"{tags.VAL}{name}": number for name, number in validation.items()}
         self.run.log(numbers | {tags.EPOCH: epoch}, step)
 
     def learning_rate(self, rates: Numbers, epoch: int | None, step: int) -> None:  # noqa: ARG002
@@ -95,7 +95,7 @@ class UniformNaming:
     def evaluation(self, metrics: Numbers, step: int, *, in_fit: bool) -> None:
         """See `Naming`; in a fit the epoch has the same numbers."""
         if not in_fit:
-            self.run.log({f"val/{name}": number for name, number in metrics.items()}, step)
+            self.run.log({f"{tags.VAL}{name}": number for name, number in metrics.items()}, step)
 
     def image_tag(self, model: Any) -> Callable[[Any], str]:
         """See `Naming`; those that a capture calls buffers are buffers here."""
@@ -146,7 +146,7 @@ class KerasNaming:
     def learning_rate(self, rates: Numbers, epoch: int | None, step: int) -> None:  # noqa: ARG002
         """See `Naming`; only epochs have one."""
         if epoch is not None:
-            named = {tag.removeprefix("train/").replace("/", "_"): rate for tag, rate in rates.items()}
+            named = {tag.removeprefix(tags.TRAIN).replace("/", "_"): rate for tag, rate in rates.items()}
             self.run.log({f"epoch_{name}": rate for name, rate in named.items()}, epoch)
 
     def evaluation(self, metrics: Numbers, step: int, *, in_fit: bool) -> None:  # noqa: ARG002

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import time
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from multiboard_keras._compat import torch_profiler_runs
+from multiboard_keras.directories import claim_directory
 
 if TYPE_CHECKING:
     import contextlib
@@ -47,24 +47,12 @@ class TorchTrace:
             _wait()
         finally:
             self._profile.stop()
-        path = _new_session(self._log_dir / "plugins" / "profile") / f"{socket.gethostname()}.pt.trace.json.gz"
-        self._profile.export_chrome_trace(str(path))
+        # named by the time, as XProf names them
+        session = claim_directory(self._log_dir / "plugins" / "profile", time.strftime("%Y_%m_%d_%H_%M_%S"))
+        self._profile.export_chrome_trace(str(Path(session) / f"{socket.gethostname()}.pt.trace.json.gz"))
 
 
 def _wait() -> None:
     """Wait for all that has been launched; on the CPU all is done."""
     if torch.cuda.is_initialized():
         torch.cuda.synchronize()
-
-
-def _new_session(parent: Path) -> Path:
-    """Make the directory of a session that nobody has, named by the time as XProf does it."""
-    name = time.strftime("%Y_%m_%d_%H_%M_%S")
-    for number in count():
-        session = parent / (f"{name}_{number}" if number else name)
-        try:
-            session.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        return session
-    raise AssertionError  # count() has no end

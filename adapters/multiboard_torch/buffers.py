@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _Key = TypeVar("_Key", bound="Hashable")
 
+COPIED_BYTES: Final = 2**28
+"""What the copies of the outputs of all layers may hold at one step; what is beyond it is counted at once."""
 _KINDS: Final = 8
 """Sizes of buffers that are kept: as many as one capture uses, not those of earlier shapes of the model."""
 _SPARE: Final = 3

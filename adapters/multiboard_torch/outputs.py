@@ -18,7 +18,7 @@ import torch
 from multiboard import tags
 from multiboard_torch._compat import fill_each, in_backward, is_capturing, is_exporting, is_tracing
 from multiboard_torch.batch import values_of
-from multiboard_torch.buffers import Buffers, group
+from multiboard_torch.buffers import COPIED_BYTES, Buffers, group
 from multiboard_torch.distributed import local_part
 from multiboard_torch.layers import class_name
 from multiboard_torch.statistics import Tally, add_to_tally, empty_tally
@@ -106,7 +106,7 @@ class LayerOutput:
         if is_capturing():
             return
         self.calls += 1
-        if values.device.type == "cpu" and self._switch.held + values.nbytes <= _COPIED_BYTES:
+        if values.device.type == "cpu" and self._switch.held + values.nbytes <= COPIED_BYTES:
             copies, _ = Buffers().copy([values])
             self._copies += copies
             self._switch.held += values.nbytes
@@ -134,8 +134,6 @@ def begin_anew(layers: Sequence[LayerOutput]) -> None:
 
 _LAYERS: Final[weakref.WeakValueDictionary[int, LayerOutput]] = weakref.WeakValueDictionary()
 _NUMBERS: Final = count()
-_COPIED_BYTES: Final = 2**28
-"""What the copies of all layers may hold at one step; what is beyond it is counted at once."""
 
 
 class Hook:

@@ -163,6 +163,6 @@ def test_layers_are_as_before_also_after_an_error_of_theirs(tmp_path, vectors):
 def test_outputs_that_are_too_large_to_be_copied_are_counted_at_once(fit, dense, vectors, monkeypatch):
     from multiboard_keras import activations_torch
 
-    monkeypatch.setattr(activations_torch, "_COPIED_BYTES", 0)
+    monkeypatch.setattr(activations_torch, "COPIED_BYTES", 0)
     expected = dense().layers[0](vectors[0]).detach()
     check(fit(dense(), batch_size=56, callback={"every": 1, "log": (), "activations": "fc"}), "activations/fc", expected)

@@ -111,7 +111,7 @@ def test_it_is_said_if_no_layer_is_ever_called(model, log_dir):
 
 
 def test_large_outputs_are_counted_at_once_and_exactly(log_dir, written, monkeypatch):
-    monkeypatch.setattr("multiboard_torch.outputs._COPIED_BYTES", 1000)
+    monkeypatch.setattr("multiboard_torch.outputs.COPIED_BYTES", 1000)
     model = nn.Sequential(nn.Linear(4, 30))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
     outputs = []

@@ -1,4 +1,4 @@
-"""Directories of trials: readable names, and one that no other trial has."""
+"""Directories of runs and sessions: readable names, and one that nobody else has."""
 
 from __future__ import annotations
 
@@ -38,6 +38,6 @@ def claim_directory(parent: str | os.PathLike[str], name: str) -> str:
             if Path(parent).is_dir():
                 continue
         except OSError:
-            pass
+            pass  # whoever writes there says why
         return os.fspath(directory)
     raise AssertionError  # count() has no end
