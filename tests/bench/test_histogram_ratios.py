@@ -42,37 +42,3 @@ def test_a_pass_costs_the_caller_little_more_than_one_copy(medians):
 
 def test_a_histogram_takes_a_third_of_the_bytes(medians):
     assert medians[OURS]["bytes_per_tensor"] <= medians[TENSORBOARDX]["bytes_per_tensor"] / 3
-
-
-def run_check(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(BENCHMARKS / "gpu_check.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)
-
-
-def test_the_check_of_an_accelerator_passes_on_a_cpu_as_far_as_it_goes():
-    done = run_check("--device", "cpu", "--small", "--only", "syncs,counts,time,traffic,memory")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert sum(line.startswith("| counts equal") and line.endswith("| ok |") for line in done.stdout.splitlines()) == 3
-    assert "left out: only CUDA" in done.stdout
-
-
-def test_the_check_of_an_accelerator_fails_for_a_section_that_breaks_and_goes_on_with_the_next(tmp_path):
-    breaking = tmp_path / "breaking.py"
-    breaking.write_text(
-        "import runpy, sys\n"
-        f"sys.path.insert(0, {str(BENCHMARKS)!r})\n"
-        "import torch\n"
-        "torch.bincount = None\n"
-        f"sys.argv = ['gpu_check.py', '--device', 'cpu', '--small', '--only', 'counts,memory']\n"
-        f"runpy.run_path({str(BENCHMARKS / 'gpu_check.py')!r}, run_name='__main__')\n"
-    )
-    done = subprocess.run([sys.executable, str(breaking)], capture_output=True, text=True, timeout=250, check=False)
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert done.stdout.count("**failed**") == 3
-    assert "| device memory |" in done.stdout
-
-
-def test_the_check_of_an_accelerator_says_that_there_is_none():
-    done = run_check()
-    assert done.returncode == 2
-    assert "no CUDA device" in done.stdout
