@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from typing import Final
+
+from multiboard.forks import ForkableLock
 
 MEMORY_BYTES: Final = 256 * 2**20
 """Bytes that wait for the writer by default."""
@@ -61,7 +62,7 @@ class MemoryBudget:
         self.backlog = 0
         self._taken, self._given_back = 0, 0
         self._thinning = Thinning()
-        self._lock = threading.Lock()  # of the callers; the writer takes it nowhere, so that a signal handler can wait for it
+        self._lock = ForkableLock()  # of the callers; the writer takes it nowhere, so that a signal handler can wait for it
 
     @property
     def backlog_is_full(self) -> bool:
@@ -79,21 +80,21 @@ class MemoryBudget:
             size: of the value, bytes.
             scalars: bytes of the scalars that wait.
         """
-        with self._lock:
+        with self._lock.current:
             kept = self._thinning.keeps(tag, size, self._used(scalars), self.limit * _BULKY_SHARE)
             self._taken += size * kept
         return kept
 
     def take_if_free(self, size: int, scalars: int) -> bool:
         """Reserve memory for one value without thinning; arguments as in `take`."""
-        with self._lock:
+        with self._lock.current:
             fits = size + self._used(scalars) <= self.limit * _BULKY_SHARE
             self._taken += size * fits
         return fits
 
     def always_take(self, size: int) -> None:
         """Reserve memory for a value that there is once in a run."""
-        with self._lock:
+        with self._lock.current:
             self._taken += size
 
     def give_back(self, size: int) -> None:

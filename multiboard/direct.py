@@ -6,12 +6,12 @@ For `durable=True`: what was accepted survives the end of the process by any mea
 from __future__ import annotations
 
 import contextlib
-import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
 from multiboard.delivery import deliver, deliver_drops, deliver_scalars, guarded
 from multiboard.exits import watch_pipeline
+from multiboard.forks import ForkableLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +68,7 @@ class DirectPipeline:
     def __init__(self, reports: Reports, budget: MemoryBudget, *, watched: bool = True) -> None:
         self._reports, self._budget = reports, budget
         self._sinks: list[Sink] = []
-        self._lock = threading.RLock()
+        self._lock = ForkableLock()
         self._writing = False
         if watched:
             watch_pipeline(self)
@@ -80,7 +80,7 @@ class DirectPipeline:
 
     def write_scalars(self, sink: Sink, logged: Logged) -> None:
         """Write the scalars of one call."""
-        with self._lock:
+        with self._lock.current:
             if self._has_room(sink, "scalar", 1 if isinstance(logged[0], str) else len(logged[0]), logged[2]):
                 self._write(sink, partial(deliver_scalars, sink, [logged], self._reports))
 
@@ -94,18 +94,19 @@ class DirectPipeline:
             count: of values.
             step: of the value.
         """
-        with self._lock:
+        with self._lock.current:
             if self._has_room(sink, kind, count, step):
                 self._write(sink, partial(deliver, sink, value, self._reports))
 
     def write_if_idle(self, sink: Sink, value: Value) -> None:
         """Write one other value if no thread is writing; waits for none."""
-        if not self._writing and self._lock.acquire(blocking=False):
+        lock = self._lock.current
+        if not self._writing and lock.acquire(blocking=False):
             try:
                 if sink in self._sinks:
                     self._write(sink, partial(deliver, sink, value, self._reports))
             finally:
-                self._lock.release()
+                lock.release()
 
     def _write(self, sink: Sink, action: Callable[[], None]) -> None:
         self._writing = True
@@ -131,13 +132,13 @@ class DirectPipeline:
 
     def flush(self, timeout: float | None = None) -> bool:  # noqa: ARG002  # of `Pipeline`
         """Try again to write what the disk refused; tell whether all is written."""
-        with self._lock:
+        with self._lock.current:
             written = [self._finish(sink) for sink in self._sinks]
         return all(written)
 
     def close_lane(self, lane: Lane) -> None:
         """Close one sink and forget it."""
-        with self._lock:
+        with self._lock.current:
             if lane.sink in self._sinks:
                 self._sinks.remove(lane.sink)
                 guarded(lane.sink.close, self._reports)
@@ -150,7 +151,7 @@ class DirectPipeline:
 
     def close(self) -> None:
         """Close the files; a second call does nothing."""
-        with self._lock:
+        with self._lock.current:
             if self._sinks:
                 deliver_drops(self._sinks[0], self._reports)
             while self._sinks:
@@ -158,7 +159,6 @@ class DirectPipeline:
 
     def abandon(self) -> None:
         """Let go of the files without writing: in a forked child they belong to the parent."""
-        self._lock = threading.RLock()  # another thread of the parent may have held the old one
         for sink in self._sinks:
             with contextlib.suppress(OSError):
                 sink.abandon()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from multiboard.forks import unforked
+
 if TYPE_CHECKING:
     from multiboard.kinds.hparams import HParam
 
@@ -33,6 +35,7 @@ class Gathering:
         return self._found
 
     def _gather(self) -> None:
-        from multiboard import facts
+        with unforked():  # a child would wait for a module that was half imported when it was forked
+            from multiboard import facts
 
         self._found = {**facts.gather()}

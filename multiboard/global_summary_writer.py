@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from multiboard.forks import ForkableLock
 from multiboard.summary_writer import SummaryWriter
 
 if TYPE_CHECKING:
@@ -49,11 +49,11 @@ class GlobalSummaryWriter:
     ) -> None:
         log_dir = log_dir or logdir
         self.smw = SummaryWriter(log_dir, comment, purge_step, max_queue, flush_secs, filename_suffix, write_to_disk)
-        self._lock = threading.Lock()
+        self._lock = ForkableLock()
         self._next: Counter[str] = Counter()
 
     def _step(self, tag: Any) -> int:
-        with self._lock:
+        with self._lock.current:
             step = self._next[str(tag)]
             self._next[str(tag)] += 1
             return step
@@ -73,7 +73,7 @@ class GlobalSummaryWriter:
     @staticmethod
     def getSummaryWriter() -> GlobalSummaryWriter:  # noqa: N802  # tensorboardX's name
         """Return the writer of the process; the first call creates it in the default directory."""
-        with _lock:
+        with _lock.current:
             if not _writers:
                 _writers.append(GlobalSummaryWriter())
             return _writers[0]
@@ -88,5 +88,5 @@ class GlobalSummaryWriter:
         self.smw.close()
 
 
-_lock = threading.Lock()
+_lock = ForkableLock()
 _writers: list[GlobalSummaryWriter] = []

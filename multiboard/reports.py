@@ -11,13 +11,14 @@ import sys
 import threading
 import warnings
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Final, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from multiboard.errors import MultiboardWarning
+from multiboard.forks import unforked, without_hanging
 from multiboard.tags import dropped
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Callable
 
 _OURS: Final = {"multiboard", *(f"multiboard_{name}" for name in ("torch", "jax", "keras", "lightning", "transformers"))}
@@ -105,32 +106,37 @@ class Reports:
         return ", ".join(f"{cause} ({count})" for cause, count in sorted(dict(self.counts).items()))
 
     def _say(self, message: str) -> None:
-        try:
-            if threading.current_thread().name == WRITER_THREAD:  # no line of the caller is on this stack
-                warnings.warn_explicit(message, MultiboardWarning, "multiboard", 0)
-            else:
-                warnings.warn(message, MultiboardWarning, stacklevel=_levels_to_the_user())
-        except Exception:  # noqa: BLE001  # a filter that turns warnings into errors, a stream that is closed: neither may end a training
-            with contextlib.suppress(Exception):
-                _logger().warning(message)
+        in_writer = threading.current_thread().name == WRITER_THREAD  # no line of the caller is on this stack
+        without_hanging(partial(_warn, message, *(("multiboard", 0) if in_writer else _place_of_the_user())))
 
     def _call(self, callback: Callable[..., None], *arguments: object) -> None:
         try:
             callback(*arguments)
-        except Exception:  # noqa: BLE001  # it is the user's
-            with contextlib.suppress(Exception):
-                _logger().exception("a callback raised for %s", arguments)
+        except Exception as error:  # noqa: BLE001  # it is the user's
+            without_hanging(partial(_write_to_log, "a callback raised for %s", arguments, exc_info=error))
 
 
-def _logger() -> logging.Logger:
-    import logging  # when it is needed: its import costs as much as that of five files of this package
+def _warn(message: str, *place: Any) -> None:
+    try:
+        with unforked():
+            warnings.warn_explicit(message, MultiboardWarning, *place)
+    except Exception:  # noqa: BLE001  # a filter that turns warnings into errors, a stream that is closed: neither may end a training
+        _write_to_log(message)
 
-    return logging.getLogger("multiboard")
+
+def _write_to_log(message: str, *arguments: object, exc_info: BaseException | None = None) -> None:
+    with contextlib.suppress(Exception), unforked():
+        import logging  # when it is needed: its import costs as much as that of five files of this package
+
+        level = logging.WARNING if exc_info is None else logging.ERROR
+        logging.getLogger("multiboard").log(level, message, *arguments, exc_info=exc_info)
 
 
-def _levels_to_the_user() -> int:
-    """Return the stack level, for a warning in the calling function, of the first frame outside this package's code."""
-    frame, level = sys._getframe(1), 1  # noqa: SLF001  # the documented way to walk the stack cheaply
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
-        frame, level = frame.f_back, level + 1
-    return level
+def _place_of_the_user() -> tuple[str, int, str, dict[str, int]]:
+    """Return what `warnings.warn_explicit` takes for the first frame outside this package's code."""
+    frame = sys._getframe(1)  # noqa: SLF001  # the documented way to walk the stack cheaply
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in _OURS:
+        frame = frame.f_back
+    names = frame.f_globals
+    registry = names.setdefault("__warningregistry__", {})
+    return frame.f_code.co_filename, frame.f_lineno, names.get("__name__", "<string>"), registry

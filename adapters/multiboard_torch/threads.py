@@ -7,7 +7,9 @@ from typing import Final
 
 import torch
 
-_CHANGING: Final = threading.Lock()
+from multiboard.forks import ForkableLock
+
+_CHANGING: Final = ForkableLock()
 _local: Final = threading.local()
 
 
@@ -19,7 +21,7 @@ def use_one_thread() -> None:
     """
     if getattr(_local, "limited", False) or threading.current_thread() is threading.main_thread():
         return
-    with _CHANGING:
+    with _CHANGING.current:
         before = torch.get_num_threads()  # also makes this thread take over the default now, and not after the change
         torch.set_num_threads(1)
         restore = threading.Thread(target=torch.set_num_threads, args=(before,), name="multiboard-threads")

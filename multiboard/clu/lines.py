@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from multiboard.arrays import fetch_array, framework_of, take_array
+from multiboard.forks import unforked
 from multiboard.protocols import is_pending
 
 if TYPE_CHECKING:
@@ -140,6 +141,7 @@ def _fetched(value: Any) -> Any:
 def _write(head: str, values: Mapping[str, Any], form: Callable[[Mapping[str, Any]], Iterator[str]]) -> None:
     try:
         for line in form({name: _fetched(value) for name, value in values.items()}):
-            logger.info("%s %s", head, line)
+            with unforked():
+                logger.info("%s %s", head, line)
     except Exception as error:  # noqa: BLE001  # of any framework: a donated buffer, a failed kernel
         logger.warning("%s cannot be logged: %s", head, error)

@@ -9,6 +9,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
+from multiboard.forks import unforked
+
 LIMIT: Final = 2.0
 """Seconds for all git commands together; one that hangs, e.g. in a network file system, is killed."""
 
@@ -38,7 +40,8 @@ def _dirty(directory: str, deadline: float) -> dict[str, bool]:
 
 def _git(directory: str, deadline: float, *arguments: str) -> str | None:
     """Return what a git command prints; None if it fails or the time is over."""
-    from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired  # 10 ms, which programs without a session need not spend
+    with unforked():
+        from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired  # 10 ms, which programs without a session need not spend
 
     # fsmonitor would start a program that the repository names.
     command = ["git", "-C", directory, "-c", "core.fsmonitor=false", *arguments]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from multiboard.arrays import fetch_array, framework_of
 from multiboard.event_writer import FileOptions
+from multiboard.forks import ForkableLock
 from multiboard.kinds.hparams import flatten
 from multiboard.run import Run
 from multiboard.sink import EventSink, Nowhere
@@ -45,7 +45,7 @@ class WriterRuns:
         self._suffix = suffix
         self._write_to_disk = write_to_disk
         self._facts = facts
-        self._lock = threading.Lock()
+        self._lock = ForkableLock()
         self._children: dict[str, Run] = {}
         self._hparams: dict[str, str] = {}
         self._run: Run | None = self._open(purge_step)
@@ -64,7 +64,7 @@ class WriterRuns:
         return self._run or self._reopen()
 
     def _reopen(self) -> Run:
-        with self._lock:
+        with self._lock.current:
             if self._run is None:
                 self._run = self._open(None)
                 self._run.report(
@@ -83,7 +83,7 @@ class WriterRuns:
         path = os.path.normpath(Path(self.log_dir, name))
         if path == os.path.normpath(self.log_dir):
             return run
-        with self._lock:
+        with self._lock.current:
             if path not in self._children:
                 self._children[path] = run.child(name)
             return self._children[path]
