@@ -14,6 +14,7 @@ try:
     from rich.console import Console
 
     from multiboard.cli_files import inspect, repair
+    from multiboard.cli_graph import graph
     from multiboard.demo.launch import BACKENDS, FRAMEWORKS, train_all
 except ImportError as error:
     raise SystemExit(str(MissingFrameworkError("the multiboard command", "click and rich", "cli"))) from error
@@ -30,6 +31,7 @@ def main() -> None:
 
 main.add_command(repair)
 main.add_command(inspect)
+main.add_command(graph)
 
 
 def _split_frameworks(_context: click.Context, _parameter: click.Parameter, text: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from multiboard import proto
 from multiboard.columns import scalar_columns
-from multiboard.decode import CONCEPTUAL_GRAPHS, GRAPHS, decode, legacy_plugin, lone_plugin
+from multiboard.decode import CONCEPTUAL_GRAPHS, GRAPHS, TIMED_GRAPHS, decode, legacy_plugin, lone_plugin
 from multiboard.records import Damage, payload_at, payload_damage, walk
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ KINDS: Final = {
     "mesh": "meshes",
     "multiboard": "tensors",
     GRAPHS: "graphs",
+    TIMED_GRAPHS: "graphs",
     CONCEPTUAL_GRAPHS: "graphs",
 }
 """Kind by plugin."""

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 GRAPHS: Final = "graph_run_metadata_graph"
 """Plugin of named graphs."""
+TIMED_GRAPHS: Final = "graph_run_metadata"
+"""Plugin of named graphs with times."""
 CONCEPTUAL_GRAPHS: Final = "graph_keras_model"
 """Plugin of the layers of Keras models."""
 _DTYPES: Final = {
@@ -80,7 +82,7 @@ def _decode_tensor(tensor: Any, plugin: str) -> Any:
         return b"\n".join(tensor.string_val).decode(errors="replace")
     if plugin == CONCEPTUAL_GRAPHS:
         return b"".join(tensor.string_val)
-    if plugin == GRAPHS:
+    if plugin in {GRAPHS, TIMED_GRAPHS}:
         graphs = proto.RunMetadata.FromString(b"".join(tensor.string_val)).function_graphs
         return b"".join(graph.pre_optimization_graph for graph in graphs)  # joined messages are one message with all nodes
     array = _tensor(tensor)

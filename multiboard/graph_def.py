@@ -8,6 +8,7 @@ here. TensorBoard leaves out attributes of more than 1,024 bytes, so texts are c
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from multiboard import wire
@@ -27,7 +28,7 @@ def graph_def(nodes: Iterable[bytes]) -> bytes:
     return b"".join(wire.message(1, node) for node in nodes) + _PRODUCER
 
 
-def node(name: str, op: str, inputs: Iterable[str], attributes: Mapping[str, bytes]) -> bytes:
+def node(name: str, op: str, inputs: Iterable[str], attributes: Mapping[str, bytes], device: str = "") -> bytes:
     """Return a NodeDef.
 
     Args:
@@ -35,11 +36,20 @@ def node(name: str, op: str, inputs: Iterable[str], attributes: Mapping[str, byt
         op: what is drawn as its operation.
         inputs: names of nodes, with ':1' and so on for outputs other than the first.
         attributes: by name, encoded.
+        device: e.g. '/device:GPU:0'; TensorBoard understands no other form.
     """
     parts = [wire.message(1, name.encode()), wire.message(2, op.encode())]
     parts += [wire.message(3, source.encode()) for source in inputs]
-    parts += [wire.message(5, wire.message(1, key.encode()), wire.message(2, value)) for key, value in attributes.items()]
+    if device:
+        parts.append(wire.message(4, device.encode()))
+    parts += [_entry(key, value) for key, value in attributes.items()]
     return b"".join(parts)
+
+
+@lru_cache(maxsize=4096)
+def _entry(key: str, value: bytes) -> bytes:
+    """Return an entry of NodeDef.attr; most nodes of a graph share theirs with others."""
+    return wire.message(5, wire.message(1, key.encode()), wire.message(2, value))
 
 
 def text(value: str) -> bytes:
@@ -52,6 +62,11 @@ def text(value: str) -> bytes:
 def integer(value: int) -> bytes:
     """Return an attribute that is an integer."""
     return wire.integer(3, value)
+
+
+def boolean(value: bool) -> bytes:
+    """Return an attribute that is true or false."""
+    return wire.integer(5, int(value))
 
 
 def number(value: float) -> bytes:
@@ -70,15 +85,16 @@ def shape(sizes: Sequence[int | None] | None) -> bytes:
     Args:
         sizes: None for a size, or for all of them, that is not known.
     """
-    return wire.message(7, _shape(sizes))
+    return wire.message(7, shape_message(sizes))
 
 
 def shapes(all_sizes: Iterable[Sequence[int | None] | None]) -> bytes:
     """Return an attribute that is a list of shapes, e.g. '_output_shapes', which TensorBoard writes on the edges."""
-    return wire.message(1, *(wire.message(7, _shape(sizes)) for sizes in all_sizes))
+    return wire.message(1, *(wire.message(7, shape_message(sizes)) for sizes in all_sizes))
 
 
-def _shape(sizes: Sequence[int | None] | None) -> bytes:
+def shape_message(sizes: Sequence[int | None] | None) -> bytes:
+    """Return the body of a TensorShapeProto."""
     if sizes is None:
         return wire.integer(3, 1)
     return b"".join(wire.message(2, wire.integer(1, _UNKNOWN if size is None else size)) for size in sizes)

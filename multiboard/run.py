@@ -326,16 +326,22 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
 
         self._intake.attempt(accept, step)
 
-    def _log_without_step(self, tag: str, kind: str, once: bool, build: Callable[[float], Value]) -> None:
+    def _log_without_step(
+        self, tag: str, kind: str, once: bool, build: Callable[[float], Value], also: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        tags = {tag: kind, **also}
+
         def accept() -> None:
             self._intake.check_open()
-            self._intake.claim(tag, kind)
-            if once and tag in self._once:
-                raise ValueKindError(tag, kind, f"this run has this {kind} already; one run takes one, e.g. use run.child(...).")
+            for name, kind_of_name in tags.items():
+                self._intake.claim(name, kind_of_name)
+                if once and name in self._once:
+                    rule = f"this run has this {kind_of_name} already; one run takes one, e.g. use run.child(...)."
+                    raise ValueKindError(name, kind_of_name, rule)
             value = build(time())
             self._session.start()
             self._lane.put_once(value)
-            self._once.add(tag)
+            self._once.update(tags)
 
         self._intake.attempt(accept, None)
 

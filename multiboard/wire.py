@@ -17,6 +17,7 @@ DT_FLOAT, DT_DOUBLE, DT_INT32, DT_UINT8, DT_STRING = 1, 2, 3, 4, 7
 VARINT, FIXED64, BYTES = 0, 1, 2
 """Wire types."""
 _DOUBLE: Final = struct.Struct("<d")
+_ONE_BYTE: Final = [bytes([number]) for number in range(0x80)]
 
 
 def varint(number: int) -> bytes:
@@ -25,6 +26,8 @@ def varint(number: int) -> bytes:
     >>> varint(300).hex(), len(varint(-1))
     ('ac02', 10)
     """
+    if 0 <= number < 0x80:  # noqa: PLR2004
+        return _ONE_BYTE[number]
     number &= 0xFFFFFFFFFFFFFFFF
     out = bytearray()
     while number > 0x7F:  # noqa: PLR2004
@@ -42,7 +45,7 @@ def tagged(number: int, wire_type: int, data: bytes) -> bytes:
 def message(number: int, *parts: bytes) -> bytes:
     """Return a field of bytes, a string or a message, made of joined parts."""
     body = b"".join(parts)
-    return tagged(number, BYTES, varint(len(body)) + body)
+    return varint(number << 3 | BYTES) + varint(len(body)) + body
 
 
 def integer(number: int, value: int) -> bytes:

@@ -68,6 +68,7 @@ def main(settings: Settings) -> None:
     val_x, val_y = digits.val
     with mb.Run(settings.log_dir, config=settings.config("flax")) as run:
         step_fn = mbj.wrap_train_step(train_step, run, every=settings.every, learning_rate=settings.learning_rate)
+        mbj.graph(model, val_x[: settings.batch_size], run=run)
         run.text("run/notes", NOTES, step=0)
         for step, epoch, batch in mbj.loop(digits.steps(), run, watching=step_fn, examples=settings.batch_size):
             step_fn(model, optimizer, *batch)  # logs what it returns as train/loss and train/accuracy

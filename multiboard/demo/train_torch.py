@@ -64,6 +64,7 @@ def main(settings: Settings) -> None:
     val_x, val_y = tensors(*digits.val)
     with mb.Run(settings.log_dir, config=settings.config("torch")) as run:
         watching = mbt.watch(model, optimizer, run, every=settings.every)
+        mbt.graph(model, run)  # of the first call
         run.text("run/notes", NOTES, step=0)
         for step, epoch, batch in mbt.loop(digits.steps(), run, watching=watching, examples=settings.batch_size):
             x, y = tensors(*batch)

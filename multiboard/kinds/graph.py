@@ -10,6 +10,8 @@ from multiboard.errors import ValueKindError
 from multiboard.values import Raw, Summary
 
 PLUGIN: Final = "graph_run_metadata_graph"
+TIMED_PLUGIN: Final = "graph_run_metadata"
+OWN_TAG: Final = "Default"
 CONCEPTUAL_PLUGIN: Final = "graph_keras_model"
 _VERSION: Final = b"1"
 
@@ -21,7 +23,8 @@ def check_graph(tag: str, graph_def: object) -> bytes:
         ValueKindError: they are no bytes, or none.
     """
     if not isinstance(graph_def, bytes) or not graph_def:
-        raise ValueKindError(tag, graph_def, "a graph is the bytes of a GraphDef message, e.g. graph_def.SerializeToString().")
+        rule = "a graph is a traced one, or the bytes of a GraphDef message, e.g. graph_def.SerializeToString()."
+        raise ValueKindError(tag, graph_def, rule)
     return graph_def
 
 
@@ -35,8 +38,21 @@ def named(tag: str, graph_def: bytes, wall_time: float, description: str) -> Sum
 
     The data class stays unset: the graph plugin finds its tags by the plugin name alone.
     """
-    run_metadata = wire.message(4, wire.message(2, graph_def))
-    return Summary(tag, PLUGIN, 0, wire.strings(run_metadata, rank=0), 0, wall_time, _VERSION, description)
+    return of_run_metadata(tag, wire.message(4, wire.message(2, graph_def)), wall_time, description)
+
+
+def of_run_metadata(tag: str, run_metadata: bytes, wall_time: float, description: str, *, timed: bool = False) -> Summary:
+    """Return a further graph.
+
+    Args:
+        tag: of the graph.
+        run_metadata: a RunMetadata with the graph.
+        wall_time: of the call.
+        description: markdown.
+        timed: whether there are StepStats in it.
+    """
+    plugin = TIMED_PLUGIN if timed else PLUGIN
+    return Summary(tag, plugin, 0, wire.strings(run_metadata, rank=0), 0, wall_time, _VERSION, description)
 
 
 def check_model(tag: str, model_json: object) -> bytes:

@@ -59,7 +59,9 @@ class Surface(ABC):
         """
 
     @abstractmethod
-    def _log_without_step(self, tag: str, kind: str, once: bool, build: Callable[[float], Value]) -> None:
+    def _log_without_step(
+        self, tag: str, kind: str, once: bool, build: Callable[[float], Value], also: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         """Do the same for a value of the whole run.
 
         Args:
@@ -67,4 +69,5 @@ class Surface(ABC):
             kind: of the tag.
             once: a second value of this tag is a mistake.
             build: called with the wall time.
+            also: kind by tag, of further tags that the value becomes.
         """

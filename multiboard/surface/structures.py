@@ -12,6 +12,7 @@ from multiboard.values import Text
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from multiboard.graph.ir import Graph
     from multiboard.protocols import Pending
     from multiboard.values import Foreign, Value
 
@@ -142,23 +143,28 @@ class StructuresSurface(Surface):
         else:
             self._log_value(tag, "embedding", step, None, lambda number, _: build(number))
 
-    def graph(self, graph_def: bytes, *, tag: str | None = None, description: str = "") -> None:
+    def graph(self, graph: Graph | bytes, *, tag: str | None = None, description: str = "") -> None:
         """Show a finished graph in the Graphs tab.
 
         Args:
-            graph_def: a serialised GraphDef.
-            tag: None for the run's own graph, of which there is one; a name for each further graph.
+            graph: a traced graph, e.g. of `multiboard.torch.graph`, or a serialised GraphDef. A traced one is shown by 'layer',
+                'api' and 'op', as tags of these names, by its 'flops', and as a table of layers, the text 'graph/summary'; they
+                are made in the writer thread.
+            tag: None for the run's own graph, of which there is one; a name for each further graph, with which the tags of a
+                traced one begin.
             description: kept with a named graph.
         """
-        from multiboard.kinds import graph
+        from multiboard.kinds import graph as graphs
+        from multiboard.kinds import traced
 
-        if tag is None:
-            self._log_without_step(
-                "Default", "graph", True, lambda now: graph.default(graph.check_graph("graph", graph_def), now)
-            )
+        if not isinstance(graph, bytes) and traced.is_traced(graph):
+            first, *others = traced.tags(tag).items()
+            self._log_without_step(*first, True, lambda now: traced.TracedGraph(graph, tag, now, description), also=dict(others))
+        elif tag is None:
+            self._log_without_step("Default", "graph", True, lambda now: graphs.default(graphs.check_graph("graph", graph), now))
         else:
             self._log_without_step(
-                tag, "graph", True, lambda now: graph.named(tag, graph.check_graph(tag, graph_def), now, description)
+                tag, "graph", True, lambda now: graphs.named(tag, graphs.check_graph(tag, graph), now, description)
             )
 
     def conceptual_graph(self, model_json: str, *, tag: str = "keras", description: str = "") -> None:

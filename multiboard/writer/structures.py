@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from typing import TYPE_CHECKING, Any
 
 from multiboard.writer.base import WriterSurface
@@ -31,19 +33,30 @@ class StructuresMethods(WriterSurface):
         self.run.mesh(tag, vertices, step, faces=faces, colors=colors, config=config_dict, wall_time=when)
 
     def add_graph(self, model: Any, input_to_model: Any = None, verbose: bool = False, use_strict_trace: bool = True) -> None:  # noqa: ARG002  # of the peers' signatures
-        """Show a finished graph in the Graphs tab, see `Run.graph`; a model is not traced, which is said and raises nothing.
+        """Show a PyTorch model or a finished graph in the Graphs tab, see `multiboard.torch.graph` and `Run.graph`.
+
+        What cannot be shown is said and raises nothing.
 
         Args:
-            model: a GraphDef message or its bytes.
-            input_to_model: accepted: nothing is traced.
+            model: a torch.nn.Module, or a GraphDef message or its bytes.
+            input_to_model: what a model is called with, for its graph alone: an argument, a tuple or list of arguments, or a dict
+                of arguments by name. None waits for the next call of the model, and observes that.
             verbose: accepted.
-            use_strict_trace: accepted.
+            use_strict_trace: accepted: nothing is traced, so that models return what they like.
         """
         if isinstance(model, bytes) or hasattr(model, "SerializeToString"):
             self.run.graph(model if isinstance(model, bytes) else model.SerializeToString())
-            return
-        message = f"add_graph takes a GraphDef message or its bytes; no graph was written of the {type(model).__qualname__}."
-        self.run.report("graph of a model", message)
+        elif _is_torch_module(model):
+            from multiboard import torch as adapter
+
+            example = {} if input_to_model is None else {"example": _arguments(model, input_to_model)}
+            adapter.graph(model, self.run, **example)
+        else:
+            message = (
+                "add_graph takes a torch.nn.Module, or a GraphDef message or its bytes; "
+                f"no graph was written of the {type(model).__qualname__}."
+            )
+            self.run.report("graph of a model", message)
 
     def add_onnx_graph(self, prototxt: str | os.PathLike[str]) -> None:
         """Show the graph of an ONNX file in the Graphs tab. Needs the onnx package: `multiboard[onnx]`.
@@ -107,3 +120,20 @@ class StructuresMethods(WriterSurface):
             title: of the chart.
         """
         self.add_custom_scalars({category: {title: ["Margin", tags]}})
+
+
+def _is_torch_module(model: object) -> bool:
+    """Tell whether an object is a model of PyTorch, which then is loaded."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(model, torch.nn.Module)
+
+
+def _arguments(model: Any, given: Any) -> Any:
+    """Return a list as arguments, as the peers take it; one that does not fit is an argument itself, e.g. of pictures."""
+    if not isinstance(given, list):
+        return given
+    try:
+        inspect.signature(model.forward).bind(*given)
+    except (TypeError, ValueError):
+        return (given,)
+    return tuple(given)

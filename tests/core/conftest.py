@@ -7,6 +7,8 @@ import time
 import pytest
 
 import multiboard as mb
+from multiboard.graph.ir import Node, TensorSpec
+from multiboard.graph.recorder import Recorder, Weight
 
 
 @pytest.fixture
@@ -92,3 +94,49 @@ def steps():
 def wait_until():
     """A function that waits for a condition."""
     return _wait_until
+
+
+class Sketch:
+    """A graph written down by hand.
+
+    A scope is a text: 'Net:Net blocks 0:Block @linear' are the modules Net of class Net, blocks, 0 of class Block, and a call of
+    linear; '#scan' is a region, and '~2' behind a part is a second call of it.
+    """
+
+    def __init__(self):
+        self.recorder = Recorder()
+        self._frames = {}
+
+    def scope(self, text):
+        frames = ()
+        for depth, part in enumerate(text.split()):
+            place = tuple(text.split()[: depth + 1])
+            if place not in self._frames:
+                kind = {"@": "call", "#": "region"}.get(part[0], "module")
+                name, _, cls = part.partition("~")[0].lstrip("@#").partition(":")
+                self._frames[place] = self.recorder.frame(kind, name, cls)
+            frames += (self._frames[place],)
+        return frames
+
+    def op(self, scope, op, *inputs, outputs=((),), **fields):
+        """Record a node; inputs are numbers of nodes, or pairs with an output. Outputs are shapes."""
+        edges = tuple(edge if isinstance(edge, tuple) else (edge, 0) for edge in inputs)
+        specs = tuple(TensorSpec(shape, "float32") for shape in outputs)
+        return self.recorder.add(Node(op, self.scope(scope), edges, specs, **fields))
+
+    def weight(self, scope, role, shape, *, trainable=True):
+        size = 1
+        for length in shape:
+            size *= length
+        name = f"{scope}/{role}"
+        weight = Weight(name, role, name, name, TensorSpec(shape, "float32"), size, trainable=trainable)
+        return self.recorder.weight(weight, self.scope(scope))
+
+    def graph(self, **arguments):
+        return self.recorder.finish("torch", **arguments)
+
+
+@pytest.fixture
+def sketch():
+    """A graph to be written down by hand."""
+    return Sketch()

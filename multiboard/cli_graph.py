@@ -1,0 +1,61 @@
+"""The command that shows and compares what models hold: `multiboard graph`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+
+from multiboard.errors import MultiboardError
+
+if TYPE_CHECKING:
+    from multiboard.graph import Summary
+
+_DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("path", type=_DIRECTORY)
+@click.option("--tag", help="Of a further graph.  [default: the run's own graph]")
+@click.option("--json", "as_json", is_flag=True, help="Print everything that is known of the layers as JSON.")
+@click.option("--diff", "other", type=_DIRECTORY, help="Another run: list the layers that differ; the exit status is 1 then.")
+def graph(path: Path, tag: str | None, as_json: bool, other: Path | None) -> None:
+    """Show the layers of the model of a run: shapes, parameters, FLOPs; or what tells it from that of another run."""
+    from multiboard.graph import diff
+
+    try:
+        summary = _summary(path, tag)
+        if other is None:
+            _print(summary, as_json)
+            return
+        found = diff(summary, _summary(other, tag))
+    except MultiboardError as error:
+        raise click.ClickException(str(error)) from error
+    Console(highlight=False).print(str(found), markup=False, soft_wrap=True)
+    if found:
+        sys.exit(1)
+
+
+def _print(summary: Summary, as_json: bool) -> None:
+    if as_json:
+        click.echo(summary.to_json())
+    else:
+        Console(highlight=False).print(summary.table())
+
+
+def _summary(path: Path, tag: str | None) -> Summary:
+    from multiboard.graph import Summary
+    from multiboard.graph.summary_values import data_tag
+    from multiboard.reader import read
+
+    runs = read(path)
+    name = "." if "." in runs else next(iter(runs))
+    wanted = data_tag(tag)
+    if len(runs) > 1 and "." not in runs:
+        raise click.ClickException(f"{path} holds {len(runs)} runs; name one, e.g. {path / name}.")
+    if wanted not in runs[name].tensors:
+        raise click.ClickException(f"run {str(path)!r} has no graph {wanted!r}; log one with run.graph(graph).")
+    return Summary.from_json(runs[name].tensors[wanted].value[-1].item().decode())
