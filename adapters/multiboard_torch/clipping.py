@@ -45,7 +45,7 @@ def clip_grad_norm_(
     clipped = [parameters] if isinstance(parameters, torch.Tensor) else list(parameters)
     before = nn.utils.clip_grad_norm_(clipped, max_norm, norm_type, error_if_nonfinite, foreach)
     ids = {id(parameter) for parameter in clipped}
-    for watch in list(_WATCHES):
+    for watch in watches():
         if watch.holds(ids):
             watch.note_clipping(before, float(max_norm))
     return before
@@ -76,3 +76,8 @@ def listen(watch: Watch) -> None:
 def stop_listening(watch: Watch) -> None:
     """Tell it no more."""
     _WATCHES.discard(watch)
+
+
+def watches() -> list[Watch]:
+    """Return the watches that are told."""
+    return list(_WATCHES)

@@ -130,9 +130,15 @@ def _named(places: Iterable[_Place], aliases: Mapping[int, list[str]]) -> Iterat
 
 
 def class_name(module: nn.Module) -> str:
-    """Return the name of the class of a layer, without that of its parametrization."""
-    parametrized = hasattr(module, "parametrizations") and type(module).__name__.startswith("Parametrized")
-    return (type(module).__mro__[1] if parametrized else type(module)).__name__
+    """Return the name of the class of a layer, without what a parametrization or `fully_shard` makes of it.
+
+    >>> class_name(nn.utils.parametrizations.weight_norm(nn.Linear(2, 2)))
+    'Linear'
+    """
+    name = type(module).__name__
+    parametrized = hasattr(module, "parametrizations") and name.startswith("Parametrized")
+    sharded = name.startswith("FSDP") and type(module).__mro__[1].__name__ == "FSDPModule"
+    return type(module).__mro__[2 if sharded else 1 if parametrized else 0].__name__
 
 
 def _join(layer: str, name: str, separator: str) -> str:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.modules import module as hooks
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import multiboard as mb
+from multiboard import tags
+from multiboard.graph.ir import layer_path
+from multiboard_torch.graph import graph
+from multiboard_torch.graph_trees import tensors
 
 
 class Network(nn.Module):
@@ -112,3 +120,126 @@ def assert_measured():
             np.testing.assert_allclose(squares, np.float32(np.square(np.float32(finite)).sum(dtype=np.float64)), rtol=1e-4)
 
     return compare
+
+
+ENDS = {"Input", "Output", "Const", "Const_Parameter", "Const_Buffer"}
+UNSEEN = {"aten::detach", "aten::alias", "aten::lift_fresh", "aten::lift"}
+"""What a graph shows as the tensor that it was made of."""
+
+
+class Executed(TorchDispatchMode):
+    """What ran, and in which module, recorded by other means: the operators, each with the paths that its module has."""
+
+    supports_higher_order_operators = True
+
+    def __init__(self, model):
+        super().__init__()
+        self.rows, self._running, self._paths = [], [], {}
+        for native, module in model.named_modules(remove_duplicate=False):
+            parametrized = "parametrizations" in native.split(".")
+            self._paths.setdefault(module, set()).add(None if parametrized else tags.layer_path(native))
+        self._hooks = [
+            hooks.register_module_forward_pre_hook(lambda module, _: self._enter(module)),
+            hooks.register_module_forward_hook(lambda *_: self._leave(), always_call=True),
+        ]
+
+    def _enter(self, module):
+        paths = self._paths.get(module, {"?"})
+        self._running.append(self._running[-1] if paths == {None} else paths)
+
+    def _leave(self):
+        self._running.pop()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func._schema.name if hasattr(func, "_schema") else func.__name__
+        if name not in UNSEEN and not name.startswith(("prim::", "profiler::")):
+            self.rows.append((name, self._running[-1] if self._running else {""}))
+        return func(*args, **(kwargs or {}))
+
+    def __exit__(self, *error):
+        super().__exit__(*error)
+        for hook in self._hooks:
+            hook.remove()
+
+
+def same(one, other):
+    """Tell whether two nested containers hold the same values, bit for bit."""
+    found, expected = list(tensors(one)), list(tensors(other))
+    return len(found) == len(expected) and all(
+        path == other_path and torch.equal(a.detach().contiguous().view(-1).to("cpu"), b.detach().contiguous().view(-1))
+        if not a.is_floating_point()
+        else torch.equal(torch.nan_to_num(a.detach(), nan=7.25), torch.nan_to_num(b.detach(), nan=7.25))
+        for (path, a), (other_path, b) in zip(found, expected, strict=True)
+    )
+
+
+def gradients(model, out):
+    """Return the gradients of what a model has returned, as far as there are any."""
+    outputs = [tensor for _, tensor in tensors(out) if tensor.requires_grad]
+    if outputs:
+        torch.autograd.backward(outputs, [torch.ones_like(tensor) for tensor in outputs])
+    return [parameter.grad for parameter in model.parameters()]
+
+
+@pytest.fixture
+def observe():
+    """A function `observe(make, *args, **kwargs)` that observes one call of a new model and returns its graph.
+
+    It asserts what must hold for every model: outputs, state and random numbers as without the graph, every operator once and in
+    its module, no dangling input, and all parameters counted.
+    """
+
+    def run(
+        make, *args, call=lambda model, *args, **kwargs: model(*args, **kwargs), unused=0, inner=lambda model: model, **kwargs
+    ):
+        torch.manual_seed(0)
+        plain, model = make(), None
+        torch.manual_seed(0)
+        model = make()
+        torch.manual_seed(1)
+        expected, drawn = call(plain, *copy.deepcopy(args), **copy.deepcopy(kwargs)), torch.get_rng_state()
+        own_args, own_kwargs = copy.deepcopy(args), copy.deepcopy(kwargs)
+        torch.manual_seed(1)
+        recording = graph(model)
+        with Executed(inner(model)) as executed:
+            found = call(model, *own_args, **own_kwargs)
+        assert torch.equal(torch.get_rng_state(), drawn)
+        assert same(found, expected)
+        assert same(model.state_dict(), plain.state_dict())
+        assert_nothing_left(model)
+        assert same(*(gradients(one, out) for one, out in ((plain, expected), (model, found))))
+        recorded = recording.graph
+        notes = [note for note in recorded.notes if "not used" not in note]
+        assert notes == []
+        assert_no_dangling(recorded)
+        nodes = [node for node in recorded.nodes if node.op not in ENDS]
+        assert [node.op for node in nodes] == [name for name, _ in executed.rows]
+        for node, (_, paths) in zip(nodes, executed.rows, strict=True):
+            assert layer_path(node.scope) in paths or "?" in paths or node.scope[0].name == "backward"
+        parameters = list(inner(model).parameters())
+        assert sum(node.params for node in recorded.nodes) == sum(one.numel() for one in parameters if one.requires_grad)
+        assert sum("not used" in note for note in recorded.notes) == bool(unused)
+        return recorded
+
+    return run
+
+
+@pytest.fixture
+def check_graph():
+    """A function that asserts what must hold for every graph: each input is an output of an earlier node."""
+    return assert_no_dangling
+
+
+def assert_no_dangling(recorded):
+    for number, node in enumerate(recorded.nodes):
+        for source, slot in node.inputs:
+            assert 0 <= source < number
+            assert slot < len(recorded.nodes[source].outputs)
+
+
+def assert_nothing_left(model):
+    assert not hooks._global_forward_hooks
+    assert not hooks._global_forward_pre_hooks
+    assert not any(module._forward_pre_hooks for module in model.modules())
+    assert torch.overrides._len_torch_function_stack() == 0
+    assert torch.utils._python_dispatch._len_torch_dispatch_stack() == 0
