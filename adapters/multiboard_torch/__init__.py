@@ -16,10 +16,7 @@
 - `trainers`: what the adapters of trainers share.
 - `optimizers`, `rates`: what is read of an optimizer around its step, and its learning rates.
 - `meter`, `loop`: the time of steps, and the loop that takes it; `memory`: what accelerators hold.
-- `graph`: `graph`, which records what a model does; `graph_recording`, `graph_example`, `graph_kept`: one call, or an example.
-- `graph_observer`, `graph_listening`, `graph_modes`, `graph_compiler`: hear what runs.
-- `graph_calls`, `graph_modules`, `graph_scopes`, `graph_backward`: know where.
-- `graph_operations`, `graph_producers`, `graph_weights`, `graph_flops`, `graph_native`, `graph_trees`: make the nodes.
+- `graph`: records what a model does; `tracing`: how.
 - `threads`: keeps the writer thread on one core.
 - `_compat`: private names of PyTorch.
 """
@@ -28,11 +25,11 @@ from multiboard_torch.attach import watch
 from multiboard_torch.capture import Watch
 from multiboard_torch.clipping import clip_grad_norm_
 from multiboard_torch.graph import graph
-from multiboard_torch.graph_recording import Recording
 from multiboard_torch.loop import Loop, loop
 from multiboard_torch.memory import memory_stats
 from multiboard_torch.meter import Meter
 from multiboard_torch.reads import log_grads, log_params
+from multiboard_torch.tracing.recording import Recording
 
 __all__ = [
     "Loop",

@@ -8,8 +8,8 @@ from torch import nn
 
 from multiboard.arguments import check_flag, check_run
 from multiboard.errors import ArgumentError
-from multiboard_torch.graph_example import call_of
-from multiboard_torch.graph_recording import Recording
+from multiboard_torch.tracing.example import call_of
+from multiboard_torch.tracing.recording import Recording
 
 if TYPE_CHECKING:
     from multiboard.run import Run

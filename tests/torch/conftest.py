@@ -15,7 +15,7 @@ import multiboard as mb
 from multiboard import tags
 from multiboard.graph.ir import layer_path
 from multiboard_torch.graph import graph
-from multiboard_torch.graph_trees import tensors
+from multiboard_torch.tracing.trees import tensors
 
 
 class Network(nn.Module):

@@ -12,17 +12,8 @@ from torch.nn.modules import module as hooks
 import multiboard as mb
 import multiboard.torch as mbt
 from multiboard.graph import layers
-from multiboard_torch import (
-    _compat,
-    graph_calls,
-    graph_flops,
-    graph_listening,
-    graph_modes,
-    graph_operations,
-    graph_producers,
-    graph_recording,
-    graph_scopes,
-)
+from multiboard_torch import _compat
+from multiboard_torch.tracing import calls, flops, listening, modes, operations, producers, recording, scopes
 
 X = torch.ones(3, 4)
 
@@ -65,17 +56,17 @@ def compare():
 
 
 BREAKS = {
-    "operators": (graph_operations.Operations, "record"),
-    "inputs": (graph_operations.Operations, "take_inputs"),
-    "outputs": (graph_operations.Operations, "take_outputs"),
-    "weights": (graph_producers.Producers, "know"),
-    "start of modules": (graph_calls.ModuleCalls, "begin"),
-    "end of modules": (graph_calls.ModuleCalls, "end"),
-    "unused parameters": (graph_calls.ModuleCalls, "own_scope"),
-    "scopes": (graph_scopes.Scopes, "enter"),
-    "operators are not heard": (graph_modes.Operators, "__enter__"),
-    "functions are not heard": (graph_modes.Functions, "__enter__"),
-    "hooks": (graph_listening.Listening, "begin_modules"),
+    "operators": (operations.Operations, "record"),
+    "inputs": (operations.Operations, "take_inputs"),
+    "outputs": (operations.Operations, "take_outputs"),
+    "weights": (producers.Producers, "know"),
+    "start of modules": (calls.ModuleCalls, "begin"),
+    "end of modules": (calls.ModuleCalls, "end"),
+    "unused parameters": (calls.ModuleCalls, "own_scope"),
+    "scopes": (scopes.Scopes, "enter"),
+    "operators are not heard": (modes.Operators, "__enter__"),
+    "functions are not heard": (modes.Functions, "__enter__"),
+    "hooks": (listening.Listening, "begin_modules"),
 }
 
 
@@ -87,7 +78,7 @@ def test_a_mistake_of_the_observer_is_a_note_of_the_graph(name, monkeypatch, che
     assert any("of the observer" in note for note in recorded.notes) or name == "unused parameters"
 
 
-@pytest.mark.parametrize("place", [(graph_recording.Recorder, "finish"), (graph_recording.Observer, "__enter__")])
+@pytest.mark.parametrize("place", [(recording.Recorder, "finish"), (recording.Observer, "__enter__")])
 def test_a_graph_that_cannot_be_made_is_said_once_and_the_training_goes_on(place, monkeypatch, log_dir):
     monkeypatch.setattr(*place, broken)
     model, plain = network(), network()
@@ -108,7 +99,7 @@ def test_a_graph_that_the_run_does_not_take_is_said(log_dir):
 
 
 def test_without_operators_the_modules_are_shown_still(monkeypatch):
-    monkeypatch.setattr(graph_modes.Operators, "__enter__", broken)
+    monkeypatch.setattr(modes.Operators, "__enter__", broken)
     model = network()
     recording = mbt.graph(model)
     model(X)
@@ -133,14 +124,14 @@ ABSENT = {
 
 @pytest.mark.parametrize("name", ABSENT)
 def test_without_a_private_name_of_pytorch_the_graph_has_less_in_it(name, monkeypatch, check_graph):
-    graph_flops._rule.cache_clear()
+    flops._rule.cache_clear()
     owner, attribute = ABSENT[name]
     plain, model = network(), network()
     expected, _ = train(plain, observed=False)
     monkeypatch.delattr(owner, attribute)
     found, recorded = train(model, observed=True)
     monkeypatch.undo()
-    graph_flops._rule.cache_clear()
+    flops._rule.cache_clear()
     assert torch.equal(found, expected)
     check_graph(recorded)
     assert [row.op for row in layers(recorded)][:3] == ["Dense", "relu", "Dense"]
@@ -150,7 +141,7 @@ def test_without_a_private_name_of_pytorch_the_graph_has_less_in_it(name, monkey
 
 
 def test_without_numbers_of_storages_views_are_inputs_of_nothing_else(monkeypatch, check_graph):
-    monkeypatch.setattr(graph_producers, "storage_key", lambda _: 0)
+    monkeypatch.setattr(producers, "storage_key", lambda _: 0)
     model = network()
     recording = mbt.graph(model)
     model(X)
@@ -166,7 +157,7 @@ def test_without_fake_tensors_an_example_is_computed(monkeypatch):
 
 
 def test_where_nothing_decomposes_inference_mode_shows_whole_operators(monkeypatch):
-    monkeypatch.setattr(graph_modes, "decomposes", lambda _: False)
+    monkeypatch.setattr(modes, "decomposes", lambda _: False)
     model = network()
     recording = mbt.graph(model)
     with torch.inference_mode():

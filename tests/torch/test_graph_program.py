@@ -21,7 +21,7 @@ def test_the_example_of_graphs_writes_three_of_them(tmp_path):
     assert all("encoder" in run.texts[tag].value[0] for tag in run.texts if tag.endswith("graph/summary"))
 
 
-@pytest.mark.parametrize("name", ["graph", "graph_native", "graph_weights", "layers"])
+@pytest.mark.parametrize("name", ["graph", "tracing.native", "tracing.weights", "layers"])
 def test_the_examples_in_docstrings_are_true(name):
     result = doctest.testmod(importlib.import_module(f"multiboard_torch.{name}"))
     assert result.attempted

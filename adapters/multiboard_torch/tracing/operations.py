@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from multiboard.graph.ir import CONSTANT, INPUT, OUTPUT, Node
-from multiboard_torch.graph_flops import flops
-from multiboard_torch.graph_native import device_name, fact, operator, spec
-from multiboard_torch.graph_producers import Producers
-from multiboard_torch.graph_trees import tensors
+from multiboard_torch.tracing.flops import flops
+from multiboard_torch.tracing.native import device_name, fact, operator, spec
+from multiboard_torch.tracing.producers import Producers
+from multiboard_torch.tracing.trees import tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

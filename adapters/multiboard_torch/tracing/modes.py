@@ -16,7 +16,7 @@ from multiboard_torch._compat import decomposes
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from multiboard_torch.graph_scopes import Scopes
+    from multiboard_torch.tracing.scopes import Scopes
 
 _THROUGH: Final = (Tensor.backward,)
 """Functions around others, which get the frames."""

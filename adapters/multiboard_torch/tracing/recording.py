@@ -13,9 +13,9 @@ from multiboard.errors import MultiboardWarning
 from multiboard.graph.recorder import Recorder
 from multiboard_torch._compat import is_exporting, is_tracing
 from multiboard_torch.clipping import watches
-from multiboard_torch.graph_example import Call, without_processes
-from multiboard_torch.graph_modules import unwrapped
-from multiboard_torch.graph_observer import Observer
+from multiboard_torch.tracing.example import Call, without_processes
+from multiboard_torch.tracing.modules import unwrapped
+from multiboard_torch.tracing.observer import Observer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from torch.nn.utils.parametrize import ParametrizationList
 
 from multiboard.graph.ir import OPTIMIZER
-from multiboard_torch.graph_modules import Places, unwrapped
+from multiboard_torch.tracing.modules import Places, unwrapped
 
 if TYPE_CHECKING:
     from torch import nn
 
     from multiboard.graph.ir import Scope
     from multiboard.graph.recorder import Recorder
-    from multiboard_torch.graph_backward import Backward
-    from multiboard_torch.graph_scopes import Scopes
+    from multiboard_torch.tracing.backward import Backward
+    from multiboard_torch.tracing.scopes import Scopes
 
 
 class _Call(NamedTuple):

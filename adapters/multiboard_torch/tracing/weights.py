@@ -10,8 +10,8 @@ from torch.nn.parameter import is_lazy
 
 from multiboard import tags
 from multiboard.graph.recorder import Weight
-from multiboard_torch.graph_native import spec
 from multiboard_torch.layers import named_parameters, role
+from multiboard_torch.tracing.native import spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

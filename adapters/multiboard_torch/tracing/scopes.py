@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from multiboard_torch.graph_native import call_name
+from multiboard_torch.tracing.native import call_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from multiboard_torch._compat import fake_mode
-from multiboard_torch.graph_kept import kept
-from multiboard_torch.graph_modules import unwrapped
-from multiboard_torch.graph_trees import arguments, tensors
+from multiboard_torch.tracing.kept import kept
+from multiboard_torch.tracing.modules import unwrapped
+from multiboard_torch.tracing.trees import arguments, tensors
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from multiboard_torch.graph_observer import Observer
+    from multiboard_torch.tracing.observer import Observer
 
 _SHARDED: Final = "_fsdp_wrapped_module"
 

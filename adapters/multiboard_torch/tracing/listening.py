@@ -14,13 +14,13 @@ from torch.optim import optimizer as optimizer_hooks
 from torch.utils import _python_dispatch as dispatch
 
 from multiboard_torch._compat import is_innermost, leave_mode
-from multiboard_torch.graph_compiler import begin_eager, end_eager
-from multiboard_torch.graph_modes import Functions, Operators
+from multiboard_torch.tracing.compiler import begin_eager, end_eager
+from multiboard_torch.tracing.modes import Functions, Operators
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from multiboard_torch.graph_scopes import Scopes
+    from multiboard_torch.tracing.scopes import Scopes
 
 _FAST: Final = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerEncoder)
 _WRAPPER: Final = re.compile(r"(_op|_hop)?_wrapper$")

@@ -14,14 +14,14 @@ from torch import nn
 
 from multiboard.graph.ir import OPTIMIZER
 from multiboard_torch._compat import in_backward, initialises
-from multiboard_torch.graph_backward import Backward
-from multiboard_torch.graph_calls import ModuleCalls
-from multiboard_torch.graph_listening import Listening
-from multiboard_torch.graph_modules import unwrapped
-from multiboard_torch.graph_operations import Operations
-from multiboard_torch.graph_scopes import Scopes
-from multiboard_torch.graph_weights import layer_of, weight_in, weights
 from multiboard_torch.layers import class_name
+from multiboard_torch.tracing.backward import Backward
+from multiboard_torch.tracing.calls import ModuleCalls
+from multiboard_torch.tracing.listening import Listening
+from multiboard_torch.tracing.modules import unwrapped
+from multiboard_torch.tracing.operations import Operations
+from multiboard_torch.tracing.scopes import Scopes
+from multiboard_torch.tracing.weights import layer_of, weight_in, weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
