@@ -6,6 +6,7 @@ All but `trace_ctx` is public in the newest version; where something is missing,
 from __future__ import annotations
 
 import contextlib
+import itertools
 from typing import TYPE_CHECKING, Any, Final
 
 import jax
@@ -14,6 +15,7 @@ from jax.extend import core as jax_core
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from types import CodeType
 
     from jax.extend.core import JaxprEqn
     from jax.sharding import Mesh
@@ -26,6 +28,8 @@ except (ImportError, AttributeError):
     _is_outside = None
 
 _context: Final[Any] = jax.make_user_context(default_value=False) if hasattr(jax, "make_user_context") else None
+
+_traces: Final[Any] = jax.make_user_context(default_value=None) if hasattr(jax, "make_user_context") else None
 
 
 def collecting() -> AbstractContextManager[None]:
@@ -80,6 +84,12 @@ def run_equation(jaxpr: Any, eqn: JaxprEqn, inputs: Sequence[Any]) -> list[Any]:
 def apart(key: Hashable) -> AbstractContextManager[None]:
     """Return a context in which traces are kept apart from those with other keys; tags are kept in it if they were before."""
     context: AbstractContextManager[None] = contextlib.nullcontext() if _context is None else _context(_context.value and (key,))
+    return context
+
+
+def only_here(key: Hashable) -> AbstractContextManager[None]:
+    """Return a context in which traces are shared with nothing that is traced outside of it, or with another key."""
+    context: AbstractContextManager[None] = contextlib.nullcontext() if _traces is None else _traces(key)
     return context
 
 
@@ -178,3 +188,60 @@ def partitioned(function: Callable[..., Any], partition: Callable[..., Any], **o
     operation.def_partition(partition, **options)
     known: Callable[..., Any] = operation
     return known
+
+
+def name_stack_of(eqn: JaxprEqn) -> tuple[tuple[bool, str], ...]:
+    """Return the scopes and transformations in which an equation was made, from the outside; empty if they cannot be read.
+
+    Each as a pair: whether it is a transformation, and its name. The elements of a stack are private; its text is the fallback.
+    """
+    try:
+        stack: Any = eqn.source_info.name_stack
+    except AttributeError:
+        return ()
+    try:
+        return tuple((type(element).__name__ == "Transform", element.name) for element in stack.stack)
+    except AttributeError:
+        return tuple(_elements(str(stack)))
+
+
+def _elements(text: str) -> Iterator[tuple[bool, str]]:
+    """Yield the elements of the text of a name stack, e.g. 'transpose(jvp(Model))/dense'."""
+    depths = list(itertools.accumulate((letter == "(") - (letter == ")") for letter in text))
+    ends = [i for i, letter in enumerate(text) if letter == "/" and not depths[i]]
+    for start, end in itertools.pairwise([-1, *ends, len(text)]):
+        piece = text[start + 1 : end]
+        name, bracket, inner = piece.partition("(")
+        if bracket and inner.endswith(")"):
+            yield True, name
+            yield from _elements(inner[:-1])
+        elif piece:
+            yield False, piece
+
+
+def traceback_of(eqn: JaxprEqn) -> tuple[Sequence[CodeType], Sequence[int]]:
+    """Return the functions in which an equation was made, the innermost first, and the instruction in each; empty if not known.
+
+    That JAX keeps a traceback with an equation is private.
+    """
+    try:
+        traceback: Any = eqn.source_info.traceback
+        codes, positions = traceback.raw_frames()
+    except AttributeError:
+        return (), ()
+    return codes, positions
+
+
+def call_name(eqn: JaxprEqn) -> str:
+    """Return the name of the function that a call in a jaxpr was made of, '' if it has none that people know.
+
+    Calls with rules of their own have it in what is kept for messages, which is private.
+    """
+    name = str(eqn.params.get("name", ""))
+    if not name:
+        debug_info = getattr(body_of(eqn)[0], "debug_info", None)
+        name = str(getattr(debug_info, "func_name", "")).rpartition(".")[2]
+    return name if name.isidentifier() and not name.startswith("_") and name not in _OF_FLAX else ""
+
+
+_OF_FLAX: Final = frozenset({"core_fn", "fun_wrapped", "wrapped_fn", "jit_wrapper"})

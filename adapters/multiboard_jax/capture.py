@@ -45,6 +45,7 @@ class WrappedStep:
         rate: Callable[[int], Any] | None,
         start_step: int,
         metrics: bool,
+        graph: bool,
     ) -> None:
         functools.update_wrapper(self, train_step, updated=())
         self._step = start_step
@@ -56,12 +57,15 @@ class WrappedStep:
         self._measured: dict[Placement | None, Callable[..., tuple[Any, Measurement]]] = {}
         self._unchecked = metrics
         self._forced = self._paused = False
+        self._undrawn = graph
         self._failures = self._left_out = 0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Make one update: the arguments and the result of the wrapped step."""
         if is_traced((args, kwargs)):
             return self._inside(args, kwargs)
+        if self._undrawn:
+            self._draw(args, kwargs)
         step, delivery = self._step, self._delivery
         if not step % self._every or self._forced:
             result, measurement = self._captured(args, kwargs)
@@ -139,6 +143,15 @@ class WrappedStep:
         if self._delivery.run is not None:
             self._delivery.run.report("step inside a transformation", _INSIDE)
         return result
+
+    def _draw(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Log the graph of the step, once; only shapes of its arguments are looked at, and nothing is compiled."""
+        from multiboard_jax.graph import draw  # it knows of this class
+
+        self._compiled((args, kwargs))
+        self._undrawn, run = False, self._delivery.run
+        if run is not None and not run.closed:
+            draw(self._train_step, args, kwargs, run=run, step=self._step)
 
     def _check_process(self) -> None:
         """Let process 0 write alone, when a job has several; only now, because asking before starts the devices."""

@@ -40,6 +40,7 @@ def wrap_train_step(
     donate_argnums: int | Sequence[int] = (),
     donate_argnames: str | Sequence[str] = (),
     metrics: bool = True,
+    graph: bool = False,
 ) -> WrappedStep:
     """Compile a training step, and log its metrics and, at every n-th step, distributions of parameters, gradients and updates.
 
@@ -83,6 +84,8 @@ def wrap_train_step(
         donate_argnames: as for `jax.jit`.
         metrics: log what the step returns, at every step, as 'train/<name>' ('train/loss' for a bare scalar). Names with '/'
             stay as they are, and entries of nested dicts have such names; None is left out. False logs nothing of it.
+        graph: show the graph of the step in the Graphs tab, as the function `graph` does, when it is called for the first time:
+            it is traced once more for that, which for a GPT-2 takes a second or two.
 
     Returns:
         The step, to be called as before; it returns the same. It has `step`, `pause`, `resume` and `log_now`.
@@ -111,7 +114,8 @@ def wrap_train_step(
     options = check_options(log, histograms=histograms, norms=norms, activations=activations)
     rate = None if learning_rate is None else functools.partial(_rate, learning_rate)
     interval, first = check_positive("every", every), check_start_step(start_step)
-    return WrappedStep(train_step, _check_run(run), interval, options, jit_options, rate, first, check_flag("metrics", metrics))
+    logged = check_flag("metrics", metrics), check_flag("graph", graph)
+    return WrappedStep(train_step, _check_run(run), interval, options, jit_options, rate, first, *logged)
 
 
 def _check_run(run: Run | None) -> Run | None:

@@ -8,6 +8,10 @@
 - The layers inside a layer (`_flatten_layers`), and the mask that goes with a tensor.
 - The method that calls stacked cells for the shapes of their dropout masks, and the call of a cell in front of its loop. Should
   Keras drop them, a time step counts too much or too little.
+- The module in which Keras' own layers find the functions of `keras.ops`. Without it their calls have no frame in graphs.
+- The structure of the inputs that a Functional model declares (`_inputs_struct`). Without it they are a list.
+- What lets a model make its variables without a batch (`compute_output_spec`). Without it the model counts as not built.
+- The graph of a function inside a graph of TensorFlow (`_get_function`). Without it a loop is drawn as one operation.
 - Whether PyTorch's profiler is running (`_profiler_enabled`). Without it a window of ours would end that of somebody else.
 - The trace that JAX is in tells whether a tensor may leave the train step. Without it nothing is taken out of the step.
 """
@@ -20,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 import keras
 
 if TYPE_CHECKING:
-    from types import FrameType
+    from types import FrameType, ModuleType
 
 DROPOUT_MASKS: Final = "_maybe_config_dropout_masks"
 
@@ -45,6 +49,47 @@ def trace_level() -> object:
 
         return id(tf.compat.v1.get_default_graph())
     return None
+
+
+def modules_of_operations() -> list[ModuleType]:
+    """Return the modules in which layers find the functions of `keras.ops`."""
+    try:
+        from keras.src import ops
+    except ImportError:
+        return [keras.ops]
+    return [keras.ops, ops]
+
+
+def declared_inputs(model: Any) -> Any | None:
+    """Return the inputs that a Functional or Sequential model declares, in their structure; None if it declares none."""
+    inputs = getattr(model, "inputs", None)
+    if not inputs:
+        return None
+    if len(inputs) == 1 and isinstance(model, keras.Sequential):
+        return inputs[0]
+    structure = getattr(model, "_inputs_struct", None)
+    return inputs if structure is None else structure
+
+
+def build(model: Any, inputs: Any) -> None:
+    """Let a model make its variables, as `fit` does.
+
+    Args:
+        model: a model that is not built.
+        inputs: its first argument, with a `keras.KerasTensor` for each tensor.
+    """
+    try:
+        from keras.src.backend import compute_output_spec
+    except ImportError:
+        model.compute_output_spec(inputs)
+    else:
+        compute_output_spec(model, inputs, training=False)
+
+
+def function_graph(graph: Any, name: str) -> Any | None:
+    """Return the FuncGraph of a function that an operation in a graph of TensorFlow calls, or None."""
+    find = getattr(graph, "_get_function", None)
+    return getattr(find(name), "graph", None) if callable(find) else None
 
 
 def torch_profiler_runs() -> bool:

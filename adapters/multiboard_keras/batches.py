@@ -18,6 +18,7 @@ from multiboard_keras.train_step import ACTIVATIONS, CAPTURE, METRICS, RATE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from multiboard_keras.graph_log import Graphs
     from multiboard_keras.naming import Naming
     from multiboard_keras.options import Options
     from multiboard_keras.reporting import Reporting
@@ -51,14 +52,18 @@ class Batches:
         options: of the callback.
         fit: what belongs to the fit.
         function: of the last fit, or None; used again if Keras kept its own, for what it has compiled.
+        graphs: to be written in this fit; None for none.
 
     Attributes:
         function: stands in for the model's.
     """
 
-    def __init__(self, model: Any, options: Options, fit: Fit, function: TrainFunction | None) -> None:
+    def __init__(
+        self, model: Any, options: Options, fit: Fit, function: TrainFunction | None, graphs: Graphs | None = None
+    ) -> None:
         self._model, self._options, self._fit = model, options, fit
         self._naming, self._steps, self._reporting = fit.naming, fit.steps, fit.reporting
+        self._graphs = graphs
         remove_left(model)
         obstacle = find_obstacle(model)
         if stand_in_of(model.train_function) is not None:
@@ -94,6 +99,8 @@ class Batches:
     def end_fit(self) -> None:
         """Give the train function back; a second call does nothing."""
         self._batch = None
+        if self._graphs is not None:
+            self._graphs.end()
         self.function.remove()
         self._window.close()
 
@@ -156,7 +163,8 @@ class Batches:
         every = self._options.every
         capture = self._epoch_due or (every > 0 and step // every > (first - 1) // every)
         metrics = self._options.batches > 0 and self._metrics_due(first, step, batch, done)
-        return Due(done, first, step, complete and metrics, complete and capture)
+        shapes = self._graphs is not None and self._graphs.waits
+        return Due(done, first, step, complete and metrics, complete and capture, shapes)
 
     def deliver(self, due: Due, found: Yield) -> None:
         """Log what a call of the train function has yielded."""
@@ -172,6 +180,10 @@ class Batches:
             with self._reporting.of("step time"):
                 self._times.step(self._steps.next, found.logs, found.examples)
         self._window.after(self._calls)
+        if due.shapes and self._graphs is not None:
+            self._graphs.batch(found.shapes, found.examples, due.first)
+            if self._times is not None:
+                self._times.begin()  # the next step begins now
 
     def in_fit(self) -> bool:
         """Tell whether the fit goes on: the next one has a history of its own."""

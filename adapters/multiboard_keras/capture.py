@@ -17,6 +17,7 @@ from multiboard_keras.batches import Batches, Fit
 from multiboard_keras.directories import claim_directory
 from multiboard_keras.epochs import Epochs
 from multiboard_keras.gradients import micro_batches
+from multiboard_keras.graph_log import Graphs
 from multiboard_keras.naming import KerasNaming, UniformNaming
 from multiboard_keras.options import check_options
 from multiboard_keras.reporting import Reporting
@@ -53,7 +54,8 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has 
         log_dir: the run directory, without `run`. Opened at the beginning of the first epoch and closed at the end of `fit`; goes
             on where it ends if the optimizer has made updates before.
         histogram_freq: take a capture at the first step of every epoch that this number divides; 0 takes none.
-        write_graph: write the layers of a Functional or Sequential model as the conceptual graph of the Graphs tab.
+        write_graph: write what the model computes in its first batch as the graphs 'layer', 'api' and 'op' of the Graphs tab,
+            and the layers of a Functional or Sequential model as its conceptual graph.
         write_images: write the parameters as pictures at the end of every epoch that `histogram_freq` divides.
         write_steps_per_second: write `perf/steps_per_s` beside `perf/step_ms`.
         update_freq: 'epoch' logs the means of each epoch, 'batch' the metrics of every batch, an integer those of every n-th.
@@ -240,10 +242,12 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has 
         reporting = Reporting(self._naming.run)
         fit = Fit(self._naming, self._steps, reporting, self.params or {}, getattr(model, "history", None))
         self._epochs = Epochs(model, self._options, fit)
-        if first:
-            self._epochs.log_graph()
+        graphs = None
+        if first and self._options.graph:
+            graphs = Graphs(model, fit, traced=not self._options.in_keras)
+            graphs.begin()
         with reporting.of("fit"):
-            self._batches = Batches(model, self._options, fit, function)
+            self._batches = Batches(model, self._options, fit, function, graphs)
 
     def _end_training(self) -> None:
         if self._batches is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from multiboard_keras.graph import log_graph
 from multiboard_keras.images import log_weight_images
 from multiboard_keras.scalars import learning_rates, only_scalars, split_logs
 from multiboard_keras.weight_histograms import log_weight_histograms
@@ -35,12 +34,6 @@ class Epochs:
                 "write_images writes with histogram_freq, at the end of every epoch that it divides; pass e.g. histogram_freq=1."
             )
             fit.reporting.report("write_images", message)
-
-    def log_graph(self) -> None:
-        """Log what there is once in a training."""
-        if self._options.graph:
-            with self._fit.reporting.of("graph"):
-                log_graph(self._model, self._fit.naming.run)
 
     def begin(self) -> None:
         """Begin an epoch."""

@@ -1,7 +1,8 @@
-"""How many examples a call of the train function has seen; no device is waited for."""
+"""How many examples a call of the train function has seen, and their shapes; no device is waited for."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -15,10 +16,19 @@ class Examples:
 
     On JAX the train function draws its batches itself, so that the iterator is watched; on PyTorch it is given the batch. On
     TensorFlow batches are drawn inside the graph: there the train step returns their number.
+
+    Args:
+        shapes: keep the shapes of the first batch.
+
+    Attributes:
+        count: of examples; None if it is not known.
+        shapes: of the first batch, a `Shape` for each array; None if they are not known or not wanted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, shapes: bool = False) -> None:
         self.count: int | None = None
+        self.shapes: Any = None
+        self._wanted = shapes
 
     def watch(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the arguments for the train function, such that what it sees is counted."""
@@ -28,12 +38,23 @@ class Examples:
             return state, self._counted(iterator)
         if backend == "torch":
             self.add(args)
+            self._look(args[0][0])
+        if backend == "tensorflow" and self._wanted:
+            self._look(getattr(args[0], "element_spec", None))
         return args
 
     def _counted(self, iterator: Iterator[Any]) -> Iterator[Any]:
         for data in iterator:
             self.add(data)
+            self._look(data)
             yield data
+
+    def _look(self, batch: Any) -> None:
+        """Keep the shapes of a batch, but nothing of the batch itself."""
+        if self._wanted:
+            self._wanted = False
+            with contextlib.suppress(Exception):  # a batch may be any object
+                self.shapes = keras.tree.map_structure(_shape, batch)
 
     def add(self, data: Any) -> None:
         """Add a batch, which may be nested; of one that cannot be understood the number is not known."""
@@ -42,6 +63,23 @@ class Examples:
         except Exception:  # noqa: BLE001  # a batch may be any object
             size = None
         self.count = None if size is None else (self.count or 0) + size
+
+
+class Shape:
+    """What is known of an array of a batch.
+
+    Args:
+        array: an array, or a specification of one.
+    """
+
+    __slots__ = ("dtype", "shape")
+
+    def __init__(self, array: Any) -> None:
+        self.shape, self.dtype = tuple(array.shape), array.dtype
+
+
+def _shape(leaf: Any) -> Any:
+    return Shape(leaf) if hasattr(leaf, "shape") and hasattr(leaf, "dtype") else leaf
 
 
 def batch_size(data: Any) -> int | None:

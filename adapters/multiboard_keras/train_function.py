@@ -31,6 +31,7 @@ class Due(NamedTuple):
         step: global step of its last one.
         metrics: whether metrics are logged at this step.
         capture: whether a capture is taken at this step.
+        shapes: whether the shapes of the batch are wanted.
     """
 
     done: int
@@ -38,6 +39,7 @@ class Due(NamedTuple):
     step: int
     metrics: bool
     capture: bool
+    shapes: bool = False
 
 
 class Yield(NamedTuple):
@@ -50,6 +52,7 @@ class Yield(NamedTuple):
         examples: in the batches of the call; None if that is not known.
         params: of a capture of parameters that were read before the call, what `statistics.pending` takes, or why that failed;
             None if there was none.
+        shapes: of the first batch of the call, if they are wanted, see `Examples`.
     """
 
     logs: dict[str, Any]
@@ -57,6 +60,7 @@ class Yield(NamedTuple):
     step: TrainStep | None
     examples: int | None
     params: Any = None
+    shapes: Any = None
 
 
 class Listener(Protocol):
@@ -148,13 +152,14 @@ class TrainFunction:
             return self._original(*args)
         variant = self._capturing if due.capture and self._capturing is not None else self._plain
         params = self._read(args) if due.capture else None
-        examples = Examples()
+        examples = Examples(shapes=due.shapes)
         result = (self._original if variant is None else variant)(*examples.watch(args))
         logs = result[0] if keras.backend.backend() == "jax" else result
         found = logs if isinstance(logs, dict) else {}
         extras = found.pop(EXTRAS, {})
         count = int(extras[SIZE]) if SIZE in extras else examples.count
-        self._listener.deliver(due, Yield(found, extras, None if variant is None else variant.step, count, params))
+        step = None if variant is None else variant.step
+        self._listener.deliver(due, Yield(found, extras, step, count, params, examples.shapes))
         return result
 
 

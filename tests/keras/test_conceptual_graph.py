@@ -6,8 +6,7 @@ import keras
 import pytest
 
 import multiboard as mb
-import multiboard.keras as mbk
-from multiboard_keras.graph import conceptual_json, draw, layer_graph, log_graph
+from multiboard_keras.conceptual import conceptual, conceptual_json, draw, layer_graph, log_conceptual, log_layers
 
 layers = keras.layers
 
@@ -92,40 +91,32 @@ class Unserializable(layers.Layer):
         return self.function(values)
 
 
-def test_the_graph_is_written_once_under_its_tag(tmp_path):
+def test_both_graphs_are_written_under_their_tags(tmp_path):
     model = tower()
     with mb.Run(tmp_path) as run:
-        log_graph(model, run)
+        log_conceptual(conceptual(model), run)
+        log_layers(conceptual(model), run)
     graphs = mb.read(tmp_path)["."].graphs
     assert graphs.keys() == {"keras", "Default"}
     assert graphs["keras"].value[0].decode() == conceptual_json(draw(model.get_config()))
     assert graphs["Default"].value[0] == layer_graph(draw(model.get_config()))
 
 
-def test_a_second_callback_on_the_same_run_leaves_its_graph_alone(dense, vectors, tmp_path):
-    with mb.Run(tmp_path) as run:
-        for _ in range(2):
-            dense().fit(*vectors, verbose=0, callbacks=[mbk.TensorBoard(run=run)])
-        assert run.has_graph("keras")
-        assert not run.has_graph("another")
-    assert mb.read(tmp_path)["."].graphs.keys() == {"keras", "Default"}
-
-
-def test_a_graph_of_the_users_own_stays(tmp_path):
+def test_graphs_of_the_users_own_stay(tmp_path):
     with mb.Run(tmp_path) as run:
         run.graph(mine := layer_graph(draw(keras.Sequential([keras.Input((4,), name="mine")]).get_config())))
-        log_graph(tower(), run)
+        run.conceptual_graph(conceptual_json(conceptual(tower())))
+        log_layers(conceptual(tower()), run)
+        log_conceptual(conceptual(tower()), run)
     graphs = mb.read(tmp_path)["."].graphs
     assert graphs.keys() == {"keras", "Default"}
     assert graphs["Default"].value == [mine]
 
 
-def test_a_subclassed_model_has_none_and_is_none_the_worse(tmp_path):
+def test_a_subclassed_model_has_none():
     model = Subclassed()
     model(keras.ops.zeros((1, 4)))
-    with mb.Run(tmp_path) as run:
-        log_graph(model, run)
-    assert mb.read(tmp_path)["."].graphs == {}
+    assert conceptual(model) == {}
 
 
 def test_a_subclassed_model_inside_is_one_layer():
@@ -134,8 +125,8 @@ def test_a_subclassed_model_inside_is_one_layer():
     }  # fmt: skip
 
 
-def test_a_layer_without_a_config_is_named_in_the_error(tmp_path):
+def test_a_layer_without_a_config_is_named_in_the_error():
     entry = keras.Input((4,))
     model = keras.Model(entry, Unserializable(lambda values: values)(entry))
-    with mb.Run(tmp_path) as run, pytest.raises(NotImplementedError, match="Unserializable"):
-        log_graph(model, run)
+    with pytest.raises(NotImplementedError, match="Unserializable"):
+        conceptual(model)

@@ -10,7 +10,7 @@ from tensorboard.compat.proto.graph_pb2 import GraphDef
 
 import multiboard as mb
 import multiboard.keras as mbk
-from multiboard_keras.graph import conceptual_json, draw
+from multiboard_keras.conceptual import conceptual_json, draw
 
 RUN = "keras"
 WORDS = [[str(i), f"w{i}"] for i in range(6)]
@@ -89,16 +89,17 @@ def test_the_layers_of_a_fitted_model_are_drawn(board, fitted):
 
 
 @pytest.mark.usefixtures("fitted")
-def test_the_graphs_tab_opens_with_the_same_layers(board):
+def test_the_graphs_tab_opens_with_the_layers_that_were_called(board):
     from google.protobuf import text_format
 
     board.wait_for(lambda: board.json("data/plugin/graphs/info")[RUN]["run_graph"], bool)
     body, _ = board.bytes("data/plugin/graphs/graph", run=RUN, limit_attr_size=1024, large_attrs_key="_too_large_attrs")
     nodes = {node.name: node for node in text_format.Parse(body.decode(), GraphDef()).node}
     assert {name: list(node.input) for name, node in nodes.items()} == {
-        "numbers": [], "words": ["numbers"], "flat": ["words"], "fc": ["flat"], "kind": ["fc"],
+        "inputs": [], "words": ["inputs"], "flat": ["words"], "fc": ["flat"], "kind": ["fc"], "output": ["kind"],
     }  # fmt: skip
     assert nodes["words"].op == "Embedding"
+    assert board.json("data/plugin/graphs/info")[RUN]["tags"].keys() >= {"keras", "layer", "api", "op", "flops"}
 
 
 @pytest.mark.usefixtures("fitted")
