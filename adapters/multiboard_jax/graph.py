@@ -12,16 +12,16 @@ import jax
 from multiboard.arguments import check_run
 from multiboard.errors import ArgumentError
 from multiboard.graph.recorder import Recorder
-from multiboard_jax.graph_arguments import check_chosen
-from multiboard_jax.graph_layers import module_scopes
-from multiboard_jax.graph_programs import program_of
-from multiboard_jax.graph_walk import walk
+from multiboard_jax.tracing.arguments import check_chosen
+from multiboard_jax.tracing.layers import module_scopes
+from multiboard_jax.tracing.programs import program_of
+from multiboard_jax.tracing.walk import walk
 
 if TYPE_CHECKING:
     from multiboard.graph.ir import Graph
     from multiboard.run import Run
-    from multiboard_jax.graph_arguments import Chosen
-    from multiboard_jax.graph_programs import Program
+    from multiboard_jax.tracing.arguments import Chosen
+    from multiboard_jax.tracing.programs import Program
 
 
 def graph(

@@ -18,11 +18,11 @@ from multiboard_keras.train_step import ACTIVATIONS, CAPTURE, METRICS, RATE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from multiboard_keras.graph_log import Graphs
     from multiboard_keras.naming import Naming
     from multiboard_keras.options import Options
     from multiboard_keras.reporting import Reporting
     from multiboard_keras.steps import Steps
+    from multiboard_keras.tracing.log import Graphs
     from multiboard_keras.train_function import Yield
 
 

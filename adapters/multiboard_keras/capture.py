@@ -17,12 +17,12 @@ from multiboard_keras.batches import Batches, Fit
 from multiboard_keras.directories import claim_directory
 from multiboard_keras.epochs import Epochs
 from multiboard_keras.gradients import micro_batches
-from multiboard_keras.graph_log import Graphs
 from multiboard_keras.naming import KerasNaming, UniformNaming
 from multiboard_keras.options import check_options
 from multiboard_keras.reporting import Reporting
 from multiboard_keras.scalars import batches_before, only_scalars
 from multiboard_keras.steps import Steps
+from multiboard_keras.tracing.log import Graphs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

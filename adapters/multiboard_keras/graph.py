@@ -9,9 +9,9 @@ import keras
 from multiboard.arguments import check_flag, check_run
 from multiboard.errors import ArgumentError
 from multiboard_keras._compat import build, declared_inputs
-from multiboard_keras.graph_inputs import inputs_of
-from multiboard_keras.graph_trace import trace
 from multiboard_keras.layer_paths import layer_paths
+from multiboard_keras.tracing.inputs import inputs_of
+from multiboard_keras.tracing.trace import trace
 
 if TYPE_CHECKING:
     from multiboard.graph.ir import Graph

@@ -12,7 +12,10 @@ from flax import linen, nnx
 import multiboard as mb
 from multiboard.errors import ArgumentError
 from multiboard.graph import layers, view
-from multiboard_jax import _compat, graph, graph_flops, graph_layers, graph_walk
+from multiboard_jax import _compat, graph
+from multiboard_jax.tracing import flops
+from multiboard_jax.tracing import layers as scopes
+from multiboard_jax.tracing import walk as walking
 
 X = jax.ShapeDtypeStruct((4, 8), "float32")
 
@@ -46,7 +49,7 @@ def totals(found):
 
 def test_without_name_stacks_there_are_no_modules_and_all_is_counted(monkeypatch):
     expected = totals(graph(Net(), X))
-    monkeypatch.setattr(graph_walk, "name_stack_of", lambda _: ())
+    monkeypatch.setattr(walking, "name_stack_of", lambda _: ())
     found = graph(Net(), X)
     assert totals(found) == expected
     assert found.notes == ()
@@ -55,7 +58,7 @@ def test_without_name_stacks_there_are_no_modules_and_all_is_counted(monkeypatch
 
 def test_without_tracebacks_there_are_no_calls_and_the_view_of_the_api_is_that_of_operations(monkeypatch):
     expected = [(row.op, row.path) for row in layers(graph(Net(), X)) if row.op == "Dense"]
-    monkeypatch.setattr(graph_walk, "traceback_of", lambda _: ((), ()))
+    monkeypatch.setattr(walking, "traceback_of", lambda _: ((), ()))
     found = graph(Net(), X)
     assert [(row.op, row.path) for row in layers(found) if row.op == "Dense"] == expected
     assert [node.op for node in view(found, "api").nodes] == [node.op for node in found.nodes]
@@ -99,7 +102,7 @@ def test_if_modules_cannot_be_followed_functions_are_and_it_is_told(monkeypatch)
     def fail(*_):
         raise RuntimeError
 
-    monkeypatch.setattr(graph_layers, "watching", fail)
+    monkeypatch.setattr(scopes, "watching", fail)
     found = graph(Net(), X)
     assert found.notes == ("The modules could not be followed while the function was traced; only functions have names.",)
     assert "softmax" in {frame.name for node in found.nodes for frame in node.scope}
@@ -107,7 +110,7 @@ def test_if_modules_cannot_be_followed_functions_are_and_it_is_told(monkeypatch)
 
 
 def test_an_operation_that_cannot_be_recorded_is_told_and_the_rest_is_there(monkeypatch):
-    walk = graph_walk.body_walk
+    walk = walking.body_walk
 
     def fail_for_tanh(eqn):
         if eqn.primitive.name == "tanh":
@@ -115,7 +118,7 @@ def test_an_operation_that_cannot_be_recorded_is_told_and_the_rest_is_there(monk
         return walk(eqn)
 
     expected = graph(Net(), X)
-    monkeypatch.setattr(graph_walk, "body_walk", fail_for_tanh)
+    monkeypatch.setattr(walking, "body_walk", fail_for_tanh)
     found = graph(Net(), X)
     assert found.notes == ("An operation tanh could not be recorded: KeyError: 'unknown'",)
     assert [node.op for node in found.nodes] == [node.op for node in expected.nodes]
@@ -123,7 +126,7 @@ def test_an_operation_that_cannot_be_recorded_is_told_and_the_rest_is_there(monk
 
 
 def test_flops_that_cannot_be_counted_are_none_and_told(monkeypatch):
-    monkeypatch.setitem(graph_flops._RULES, "dot_general", lambda eqn: eqn.params["of another version"])
+    monkeypatch.setitem(flops._RULES, "dot_general", lambda eqn: eqn.params["of another version"])
     found = graph(Net(), X)
     assert found.notes == ("The FLOPs of dot_general are not counted: KeyError: 'of another version' (2 times)",)
     assert sum(node.flops for node in found.nodes) == 0

@@ -33,12 +33,12 @@ def test_no_graph_is_written_without_being_asked_for(plain, train, run, written)
 
 
 def test_a_step_whose_graph_fails_trains_and_reports(run, causes, monkeypatch):
-    from multiboard_jax import graph_programs
+    from multiboard_jax.tracing import programs
 
     def fail(*_):
         raise RuntimeError("no program")
 
-    monkeypatch.setattr(graph_programs, "arguments_of", fail)
+    monkeypatch.setattr(programs, "arguments_of", fail)
     with run:
         step = mbj.wrap_train_step(lambda x: x.sum(), run, graph=True)
         assert [float(step(jnp.ones(3))) for _ in range(2)] == [3.0, 3.0]

@@ -15,7 +15,7 @@ import multiboard.keras as mbk
 from multiboard.graph import layers as layer_rows
 from multiboard.graph import view
 from multiboard.graph.ir import ENDS
-from multiboard_keras import graph_frames
+from multiboard_keras.tracing import frames
 
 BATCH, HEIGHT, CHANNELS, FILTERS, UNITS = 3, 9, 2, 5, 7
 
@@ -122,7 +122,7 @@ def test_calls_in_another_thread_are_not_in_the_graph():
 
 
 def test_a_frame_that_fails_is_said_and_the_call_goes_on(monkeypatch):
-    monkeypatch.setattr(graph_frames, "_time_steps", lambda _: 1 / 0)
+    monkeypatch.setattr(frames, "_time_steps", lambda _: 1 / 0)
     model = keras.Sequential([keras.Input((5, 4)), layers.GRU(2, name="gru"), layers.Dense(3, name="fc")])
     graph = mbk.graph(model)
     assert "fc" in [row.path for row in layer_rows(graph)]

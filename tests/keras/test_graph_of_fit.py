@@ -13,7 +13,7 @@ from keras import layers
 import multiboard as mb
 import multiboard.keras as mbk
 from multiboard.graph import layers as layer_rows
-from multiboard_keras import graph_log
+from multiboard_keras.tracing import log
 
 TRACED = {"Default", "layer", "api", "op", "flops"}
 X, Y = np.ones((12, 4), "float32"), np.ones((12, 3), "float32")
@@ -54,8 +54,8 @@ def compiled(model: keras.Model) -> keras.Model:
 def graphs(monkeypatch):
     """The graphs that are traced, as they are written."""
     traced = []
-    original = graph_log.trace
-    monkeypatch.setattr(graph_log, "trace", lambda *args, **kwargs: traced.append(original(*args, **kwargs)) or traced[-1])
+    original = log.trace
+    monkeypatch.setattr(log, "trace", lambda *args, **kwargs: traced.append(original(*args, **kwargs)) or traced[-1])
     return traced
 
 
@@ -126,7 +126,7 @@ def test_a_graph_that_cannot_be_traced_is_said_once_and_costs_nothing_else(tmp_p
     def fail(*_, **__):
         raise ZeroDivisionError("none")
 
-    monkeypatch.setattr(graph_log, "trace", fail)
+    monkeypatch.setattr(log, "trace", fail)
     with pytest.warns(mb.MultiboardWarning, match="graph not logged: ZeroDivisionError: none"):
         history = dense().fit(X, Y, verbose=0, epochs=2, callbacks=[mbk.TensorBoard(tmp_path)]).history
     assert history == dense().fit(X, Y, verbose=0, epochs=2).history
@@ -161,7 +161,7 @@ class Breaking(Subclassed):
 
 
 def test_a_trace_that_breaks_off_is_written_as_far_as_it_came(tmp_path, monkeypatch):
-    original = graph_log.trace
+    original = log.trace
 
     def trace(model, *args, **kwargs):
         model.broken = True
@@ -170,7 +170,7 @@ def test_a_trace_that_breaks_off_is_written_as_far_as_it_came(tmp_path, monkeypa
         return found[-1]
 
     found = []
-    monkeypatch.setattr(graph_log, "trace", trace)
+    monkeypatch.setattr(log, "trace", trace)
     data = train(tmp_path, Breaking())["."]
     assert data.graphs.keys() == TRACED
     assert [row.path for row in layer_rows(found[0])] == ["norm", "fc"]

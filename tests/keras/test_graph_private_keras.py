@@ -13,7 +13,8 @@ from keras import layers
 
 import multiboard.keras as mbk
 from multiboard.graph import layers as layer_rows
-from multiboard_keras import _compat, graph_frames
+from multiboard_keras import _compat
+from multiboard_keras.tracing import frames
 
 
 def model() -> keras.Model:
@@ -40,7 +41,7 @@ def test_without_the_functions_that_keras_itself_calls_the_layers_are_the_same(m
         patch.setitem(sys.modules, "keras.src", ModuleType("nothing"))
         found = _compat.modules_of_operations()
     assert found == [keras.ops]
-    monkeypatch.setattr(graph_frames, "modules_of_operations", lambda: found)
+    monkeypatch.setattr(frames, "modules_of_operations", lambda: found)
     assert rows() == expected
 
 
@@ -72,14 +73,14 @@ def test_without_shapes_alone_the_call_runs_with_zeros_and_changes_nothing(monke
 
     import torch
 
-    from multiboard_keras import graph_torch
+    from multiboard_keras.tracing import trace_torch
 
     def fake_mode(*, enabled):
         if enabled:
             raise RuntimeError("this PyTorch computes no shapes without values")
         return contextlib.nullcontext()
 
-    monkeypatch.setattr(graph_torch, "fake_mode", fake_mode)
+    monkeypatch.setattr(trace_torch, "fake_mode", fake_mode)
     noisy = keras.Sequential([keras.Input((4,)), layers.BatchNormalization(name="norm"), layers.GaussianNoise(0.1, seed=1)])
     before, state = [variable.numpy().copy() for variable in noisy.variables], torch.get_rng_state()
     graph = mbk.graph(noisy, training=True)

@@ -11,7 +11,7 @@ from keras import layers
 
 import multiboard.keras as mbk
 from multiboard.graph import layers as layer_rows
-from multiboard_keras import graph_operations_tensorflow as operations
+from multiboard_keras.tracing import operations_tensorflow as operations
 
 X = np.ones((2, 4), "float32")
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
-from multiboard_jax.graph_arguments import is_array, variable_kind
 from multiboard_jax.paths import array_paths, key_text
+from multiboard_jax.tracing.arguments import is_array, variable_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

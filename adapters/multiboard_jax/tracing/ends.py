@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from multiboard.graph.ir import Attribute, Scope, TensorSpec
     from multiboard.graph.recorder import Recorder
-    from multiboard_jax.graph_values import Source
+    from multiboard_jax.tracing.values import Source
 
 _NAMED: Final = 5
 

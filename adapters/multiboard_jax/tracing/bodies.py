@@ -7,15 +7,15 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from multiboard_jax._compat import CALLS, REMATS, axes_of_shards, bodies_of, body_of, call_name
-from multiboard_jax.graph_parts import Part
+from multiboard_jax.tracing.parts import Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jax.extend.core import JaxprEqn
 
-    from multiboard_jax.graph_values import Context, Source
-    from multiboard_jax.graph_walk import Walker
+    from multiboard_jax.tracing.values import Context, Source
+    from multiboard_jax.tracing.walk import Walker
 
 _instances: Final = itertools.count(1)
 _OPAQUE: Final = ("reduce", "scatter", "select_and", "sort", "arg", "cum", "pallas", "custom_linear_solve", "run_state")

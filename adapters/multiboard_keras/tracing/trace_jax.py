@@ -11,15 +11,15 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from multiboard_jax.graph_parts import call_scope, module_scope
-from multiboard_jax.graph_walk import walk
+from multiboard_jax.tracing.parts import call_scope, module_scope
+from multiboard_jax.tracing.walk import walk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from multiboard.graph.ir import Frame, Scope
-    from multiboard_jax.graph_values import Argument
-    from multiboard_keras.graph_trace import Call
+    from multiboard_jax.tracing.values import Argument
+    from multiboard_keras.tracing.trace import Call
 
 
 def record(call: Call) -> None:

@@ -9,17 +9,17 @@ import keras
 
 from multiboard.graph.ir import INPUT, OUTPUT, Graph, Node, layer_path
 from multiboard.graph.recorder import Recorder
-from multiboard_keras.graph_frames import Frames
-from multiboard_keras.graph_inputs import paths
-from multiboard_keras.graph_weights import Weights
 from multiboard_keras.layer_paths import layer_paths
+from multiboard_keras.tracing.frames import Frames
+from multiboard_keras.tracing.inputs import paths
+from multiboard_keras.tracing.weights import Weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from multiboard.graph.ir import Scope, TensorSpec
-    from multiboard_keras.graph_frames import Stack
-    from multiboard_keras.graph_inputs import Inputs
+    from multiboard_keras.tracing.frames import Stack
+    from multiboard_keras.tracing.inputs import Inputs
 
 
 class Call:
@@ -83,7 +83,8 @@ def trace(model: Any, inputs: Inputs, *, training: bool, step: int | None = None
         training: whether as in training.
         step: the training step that the call stands for.
     """
-    recorders: Sequence[Callable[[Call], None]] = import_module(f"multiboard_keras.graph_{keras.backend.backend()}").RECORDERS
+    backend = import_module(f"multiboard_keras.tracing.trace_{keras.backend.backend()}")
+    recorders: Sequence[Callable[[Call], None]] = backend.RECORDERS
     calls: list[Call] = []
     for record in recorders:
         calls.append(Call(model, inputs, training=training))

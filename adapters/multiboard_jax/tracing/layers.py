@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from multiboard import tags
 from multiboard_jax._compat import only_here
-from multiboard_jax.graph_parts import module_scope
 from multiboard_jax.layer_paths import join, layers_in, unmark
 from multiboard_jax.layers import Frame, Watcher, watching
+from multiboard_jax.tracing.parts import module_scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from multiboard_jax.graph_parts import Part
+from multiboard_jax.tracing.parts import Part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

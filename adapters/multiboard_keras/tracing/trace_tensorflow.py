@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import tensorflow as tf
 
-from multiboard_keras.graph_functions_tensorflow import Place, Reader
-from multiboard_keras.graph_operations_tensorflow import spec_of
-from multiboard_keras.graph_timeline_tensorflow import Timeline
+from multiboard_keras.tracing.functions_tensorflow import Place, Reader
+from multiboard_keras.tracing.operations_tensorflow import spec_of
+from multiboard_keras.tracing.timeline_tensorflow import Timeline
 
 if TYPE_CHECKING:
-    from multiboard_keras.graph_functions_tensorflow import Source
-    from multiboard_keras.graph_trace import Call
+    from multiboard_keras.tracing.functions_tensorflow import Source
+    from multiboard_keras.tracing.trace import Call
 
     Tensor = Any
 

@@ -9,16 +9,16 @@ import tensorflow as tf
 
 from multiboard.graph.ir import CONSTANT, Node, modules
 from multiboard.graph.recorder import Weight
-from multiboard_keras.graph_flops_tensorflow import flops
-from multiboard_keras.graph_operations_tensorflow import attributes, functions_of, handles, is_fixed, spec_of
+from multiboard_keras.tracing.flops_tensorflow import flops
+from multiboard_keras.tracing.operations_tensorflow import attributes, functions_of, handles, is_fixed, spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from multiboard.graph.ir import Frame, Scope, TensorSpec
-    from multiboard_keras.graph_operations_tensorflow import Functions
-    from multiboard_keras.graph_timeline_tensorflow import Timeline
-    from multiboard_keras.graph_trace import Call
+    from multiboard_keras.tracing.operations_tensorflow import Functions
+    from multiboard_keras.tracing.timeline_tensorflow import Timeline
+    from multiboard_keras.tracing.trace import Call
 
     Tensor = Any
     Operation = Any

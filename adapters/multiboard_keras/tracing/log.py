@@ -9,8 +9,8 @@ import keras
 from multiboard.graph.ir import ENDS
 from multiboard_keras._compat import declared_inputs
 from multiboard_keras.conceptual import conceptual, log_conceptual, log_layers
-from multiboard_keras.graph_inputs import first_of_batch, inputs_of
-from multiboard_keras.graph_trace import trace
+from multiboard_keras.tracing.inputs import first_of_batch, inputs_of
+from multiboard_keras.tracing.trace import trace
 
 if TYPE_CHECKING:
     from multiboard_keras.batches import Fit

@@ -11,14 +11,14 @@ import keras
 import numpy as np
 import torch
 
-from multiboard_keras.graph_frames import ONE_AT_A_TIME
+from multiboard_keras.tracing.frames import ONE_AT_A_TIME
 from multiboard_torch._compat import fake_mode
 from multiboard_torch.tracing.observer import Observer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from multiboard_keras.graph_trace import Call
+    from multiboard_keras.tracing.trace import Call
 
 
 def record(call: Call) -> None:

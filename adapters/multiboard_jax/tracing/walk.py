@@ -1,7 +1,7 @@
 """The walk through a jaxpr that records its graph: bodies of calls, loops and branches are part of it.
 
 Nothing is computed, and nothing is known of the functions that were traced but what JAX has kept with the equations. See
-`graph_bodies` for what has a body, and `graph_frames` for how scopes come about.
+`bodies` for what has a body, and `frames` for how scopes come about.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from jax.extend.core import Literal
 
 from multiboard.graph.ir import CONSTANT, INPUT, OPTIMIZER, Node, modules
 from multiboard.graph.recorder import Weight
-from multiboard_jax import graph_ends
 from multiboard_jax._compat import name_stack_of, traceback_of
-from multiboard_jax.graph_bodies import body_walk
-from multiboard_jax.graph_calls import RULE, Call, Calls
-from multiboard_jax.graph_flops import flops_of
-from multiboard_jax.graph_frames import Frames
-from multiboard_jax.graph_parts import Part, Place, place_of
-from multiboard_jax.graph_values import Constant, Context, spec_of
+from multiboard_jax.tracing import ends
+from multiboard_jax.tracing.bodies import body_walk
+from multiboard_jax.tracing.calls import RULE, Call, Calls
+from multiboard_jax.tracing.flops import flops_of
+from multiboard_jax.tracing.frames import Frames
+from multiboard_jax.tracing.parts import Part, Place, place_of
+from multiboard_jax.tracing.values import Constant, Context, spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from multiboard.graph.ir import Attribute, Scope
     from multiboard.graph.recorder import Recorder
-    from multiboard_jax.graph_values import Argument, Source
+    from multiboard_jax.tracing.values import Argument, Source
 
 _ALIASES: Final = frozenset({
     "copy", "copy_p", "name", "optimization_barrier", "pbroadcast", "pvary", "pcast", "sharding_constraint", "stop_gradient",
@@ -56,7 +56,7 @@ def walk(
         recorder: takes the nodes.
         arguments: what its flat arguments are, in order.
         modules: classes of modules that have opened plain scopes, by the names of the scopes down to them, joined by '/'. Those
-            that were called in a `graph_parts.module_scope` are known without.
+            that were called in a `parts.module_scope` are known without.
         outputs: names of its flat results, in order; those without are called 'output'.
     """
     walker = Walker(recorder, modules or {})
@@ -66,10 +66,10 @@ def walk(
     ]
     results = walker.body(closed.jaxpr, sources, Context())
     if not walker.optimizes:
-        graph_ends.without_optimizer(recorder)
+        ends.without_optimizer(recorder)
     found = [(walker.result(source), spec_of(var)) for source, var in zip(results, closed.jaxpr.outvars, strict=True)]
-    graph_ends.add_outputs(recorder, found, outputs, walker.updated)
-    graph_ends.add_unused(recorder, [a for a in arguments if isinstance(a, Weight) and a.trainable and a.key not in walker.used])
+    ends.add_outputs(recorder, found, outputs, walker.updated)
+    ends.add_unused(recorder, [a for a in arguments if isinstance(a, Weight) and a.trainable and a.key not in walker.used])
 
 
 class Walker:
@@ -196,7 +196,7 @@ class Walker:
         if isinstance(source, Weight):
             if context.optimizer:
                 self.optimizes = True
-                return self._end(source.key, graph_ends.in_optimizer(source, scope[:1])), 0
+                return self._end(source.key, ends.in_optimizer(source, scope[:1])), 0
             self.used.add(source.key)
             return self.recorder.weight(source, scope), 0
         if isinstance(source, Constant):

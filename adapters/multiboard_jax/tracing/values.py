@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from multiboard.graph.recorder import Weight
-    from multiboard_jax.graph_parts import Part
+    from multiboard_jax.tracing.parts import Part
 
 Argument: TypeAlias = "tuple[str, str] | Weight"
 """Of a flat argument: ('input', its name), or the parameter or state that it is."""

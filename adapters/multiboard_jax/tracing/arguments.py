@@ -1,7 +1,7 @@
 """What the arguments of a function that is traced are: parameters, states of a model or of an optimizer, or inputs.
 
 It is told by names and classes, as people and libraries use them: `params`, `batch_stats`, `opt_state`, states of optax, modules
-of equinox. Modules of NNX say it themselves: see `graph_programs`.
+of equinox. Modules of NNX say it themselves: see `programs`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import jax.numpy as jnp
 
 from multiboard.errors import ArgumentError
 from multiboard.graph.recorder import Weight, elements
-from multiboard_jax.graph_values import spec_of_array
 from multiboard_jax.layer_paths import join
 from multiboard_jax.paths import class_at, key_text, place_of
 from multiboard_jax.reachable import is_equinox_module
+from multiboard_jax.tracing.values import spec_of_array
 
 if TYPE_CHECKING:
-    from multiboard_jax.graph_values import Argument
+    from multiboard_jax.tracing.values import Argument
 
 Chosen: TypeAlias = "str | Sequence[str] | Callable[[str], bool] | None"
 """Which arguments are parameters: names of arguments or beginnings of paths, a function of the path, or None to find out."""

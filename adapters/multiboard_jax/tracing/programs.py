@@ -10,18 +10,18 @@ from multiboard.graph.ir import OUTPUT, TensorSpec
 from multiboard.graph.recorder import Weight
 from multiboard_jax.capture import WrappedStep
 from multiboard_jax.compiled import home_of, unbound
-from multiboard_jax.graph_arguments import arguments_of, is_array, variable_kind
-from multiboard_jax.graph_objects import Objects
 from multiboard_jax.layer_paths import is_linen, is_nnx
 from multiboard_jax.paths import array_paths, key_text
 from multiboard_jax.reachable import Arguments, is_equinox_module
+from multiboard_jax.tracing.arguments import arguments_of, is_array, variable_kind
+from multiboard_jax.tracing.objects import Objects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from multiboard_jax.graph_arguments import Chosen
-    from multiboard_jax.graph_values import Argument
+    from multiboard_jax.tracing.arguments import Chosen
+    from multiboard_jax.tracing.values import Argument
 
 
 _RNGS: Final = "rngs"

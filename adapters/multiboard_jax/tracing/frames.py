@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from multiboard.graph.ir import Frame, Scope
     from multiboard.graph.recorder import Recorder
-    from multiboard_jax.graph_parts import Part
+    from multiboard_jax.tracing.parts import Part
 
 
 class Frames:
