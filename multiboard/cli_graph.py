@@ -21,7 +21,9 @@ _DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.argument("path", type=_DIRECTORY)
 @click.option("--tag", help="Of a further graph.  [default: the run's own graph]")
 @click.option("--json", "as_json", is_flag=True, help="Print everything that is known of the layers as JSON.")
-@click.option("--diff", "other", type=_DIRECTORY, help="Another run: list the layers that differ; the exit status is 1 then.")
+@click.option(
+    "--diff", "other", type=_DIRECTORY, help="Another run: list what differs; the exit status is 1 if that is more than names."
+)
 def graph(path: Path, tag: str | None, as_json: bool, other: Path | None) -> None:
     """Show the layers of the model of a run: shapes, parameters, FLOPs; or what tells it from that of another run."""
     from multiboard.graph import diff

@@ -11,6 +11,7 @@
 - The module in which Keras' own layers find the functions of `keras.ops`. Without it their calls have no frame in graphs.
 - The structure of the inputs that a Functional model declares (`_inputs_struct`). Without it they are a list.
 - What lets a model make its variables without a batch (`compute_output_spec`). Without it the model counts as not built.
+- The losses that layers have added in their last call (`_losses`, `_loss_ids`). Without them those of a trace take their place.
 - The graph of a function inside a graph of TensorFlow (`_get_function`). Without it a loop is drawn as one operation.
 - Whether PyTorch's profiler is running (`_profiler_enabled`). Without it a window of ours would end that of somebody else.
 - The trace that JAX is in tells whether a tensor may leave the train step. Without it nothing is taken out of the step.
@@ -18,12 +19,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import keras
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from types import FrameType, ModuleType
 
 DROPOUT_MASKS: Final = "_maybe_config_dropout_masks"
@@ -152,6 +155,19 @@ def with_mask_of(tensor: Any, original: Any) -> Any:
     if mask is not None and tensor is not original:
         set_keras_mask(tensor, mask)
     return tensor
+
+
+@contextlib.contextmanager
+def losses_kept(layers: Sequence[Any]) -> Iterator[None]:
+    """Let layers keep the losses that they have added, whatever they add in the context."""
+    known = [vars(layer).get(name) for layer in layers for name in ("_losses", "_loss_ids")]
+    kept = [(found, found.copy()) for found in known if isinstance(found, (list, set))]
+    try:
+        yield
+    finally:
+        for found, before in kept:
+            found.clear()
+            (found.extend if isinstance(found, list) else found.update)(before)
 
 
 def calls_cell_for_shapes(layer: Any) -> bool:

@@ -37,8 +37,11 @@ def graph(model: Any, run: Run | None = None, *, example: Any = None, tag: str |
         The graph. What could not be recorded is said in its notes.
 
     Raises:
-        ArgumentError: the model declares no inputs, and there is no example, or another argument is not one of the possible ones.
+        ArgumentError: the model is none, it declares no inputs and there is no example, or another argument is not one of the
+            possible ones.
     """
+    if not isinstance(model, keras.Layer):
+        raise ArgumentError("model", model, "pass a Keras model")
     if run is not None:
         check_run(run)
     check_flag("training", training)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from torch import Tensor, nn
+
+_Function = TypeVar("_Function", bound="Callable[..., Any]")
 
 
 def norms(tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -142,6 +144,20 @@ def has_compiler() -> bool:
     return "torch._dynamo" in sys.modules
 
 
+def runs_while_compiling(function: _Function) -> _Function:
+    """Let the compiler call a function of constants when it meets it, instead of compiling it; what it returns is a constant.
+
+    As `torch.compiler.assume_constant_result` does, which imports the compiler.
+    """
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]  # noqa: SLF001
+    return function
+
+
+def is_compiled_in_place(module: nn.Module) -> bool:
+    """Tell whether `module.compile()` was called: then its hooks are compiled with it, or were."""
+    return getattr(module, "_compiled_call_impl", None) is not None
+
+
 def compiles_itself(function: Any) -> bool:
     """Tell whether a function is one of those that PyTorch compiles by itself, e.g. for `torch.cond`, and cannot run without."""
     return str(getattr(function, "__module__", "")).startswith(("torch._higher_order_ops.", "torch.nn.attention.flex_attention"))
@@ -207,3 +223,12 @@ def fake_mode(*, enabled: bool) -> AbstractContextManager[Any]:
 def initialises(module: nn.Module) -> bool:
     """Tell whether a lazy layer makes its parameters now, in its first call."""
     return "_initialize_hook" in vars(module)
+
+
+def bare(tensor: Tensor) -> Tensor:
+    """Return the tensor inside what `torch.func.grad`, `torch.vmap` and the like put around it; the operators get this one."""
+    functorch = getattr(torch._C, "_functorch", None)  # noqa: SLF001
+    is_wrapped, unwrap = (getattr(functorch, name, None) for name in ("is_functorch_wrapped_tensor", "get_unwrapped"))
+    while is_wrapped is not None and unwrap is not None and is_wrapped(tensor):
+        tensor = unwrap(tensor)
+    return tensor

@@ -21,6 +21,7 @@ from multiboard_torch.layers import named_buffers
 from multiboard_torch.optimizers import has_closure, held_by, states, unscaled, was_skipped
 from multiboard_torch.rates import learning_rates
 from multiboard_torch.spacing import Stopwatch
+from multiboard_torch.unseen import UNSEEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -205,7 +206,7 @@ class Watch:
 
     def _guard(self, action: Callable[[], None], otherwise: str) -> bool:
         try:
-            with torch.no_grad():
+            with torch.no_grad(), UNSEEN:
                 action()
         except Exception as error:  # noqa: BLE001  # nothing of ours may end a training
             if otherwise:

@@ -22,6 +22,7 @@ from multiboard_torch.buffers import COPIED_BYTES, Buffers, group
 from multiboard_torch.distributed import local_part
 from multiboard_torch.layers import class_name
 from multiboard_torch.statistics import Tally, add_to_tally, empty_tally
+from multiboard_torch.unseen import UNSEEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -86,7 +87,8 @@ class LayerOutput:
         """Let nothing that happens inside end a training, and count the time that it takes."""
         began = perf_counter()
         try:
-            yield
+            with UNSEEN:
+                yield
         except Exception as error:  # noqa: BLE001
             self._report(error, f"{tags.ACTIVATIONS}/{self.path} was left out")
         self._switch.seconds += perf_counter() - began

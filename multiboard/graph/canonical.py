@@ -152,6 +152,8 @@ _COMPOSITES: Final = (
 )
 COMPOSITES: Final = frozenset(_COMPOSITES.split())
 """Classes that people see as one layer although they call others."""
+LISTS: Final = frozenset({"", "ModuleList", "ModuleDict", "List", "Dict"})
+"""Classes of what only holds layers and is never called."""
 
 _LAYER_OF: Final = {native: name for name, natives in LAYERS.items() for native in natives.split()}
 _CALL_OF: Final = {native: name for name, natives in CALLS.items() for native in natives.split()}

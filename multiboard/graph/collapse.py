@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from multiboard.graph.ir import ENDS, OUTPUT, Graph, Node, layer_path
+from multiboard.graph.ir import ENDS, OUTPUT, Graph, Node, layer_path, pass_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from multiboard.graph.ir import Attribute, Frame, Scope, TensorSpec
+
+_NUMBERS: Final = slice(Node._fields.index("flops"), Node._fields.index("mem") + 1)
+"""What is summed up."""
 
 
 def collapse(
@@ -36,23 +38,31 @@ class _Groups:
         self.members: list[list[int]] = []
         self._keys: list[Scope | None] = []
         self._of: list[int] = []
+        self._scopes: dict[Scope, Scope] = {}
         self._place(cut)
         self._slots = [self._number(used) for used in self._used()]
 
     def _place(self, cut: Callable[[Scope], int | None]) -> None:
-        keys: dict[int, Scope | None] = {}
+        known: dict[int, int | None] = {}
         numbers: dict[Scope, int] = {}
         for position, node in enumerate(self.nodes):
-            if id(node.scope) not in keys:
+            if id(node.scope) not in known:
                 depth = cut(node.scope)
-                keys[id(node.scope)] = None if depth is None else node.scope[: depth + 1]
-            key = keys[id(node.scope)]
-            number = len(self.members) if key is None else numbers.setdefault(key, len(self.members))
-            if number == len(self.members):
-                self.members.append([])
-                self._keys.append(key)
+                known[id(node.scope)] = None if depth is None else self._folded(node.scope[: depth + 1], numbers)
+            number = known[id(node.scope)]
+            number = self._new(None) if number is None else number
             self.members[number].append(position)
             self._of.append(number)
+
+    def _folded(self, key: Scope, numbers: dict[Scope, int]) -> int:
+        if key not in numbers:
+            numbers[key] = self._new(key)
+        return numbers[key]
+
+    def _new(self, key: Scope | None) -> int:
+        self.members.append([])
+        self._keys.append(key)
+        return len(self.members) - 1
 
     def _used(self) -> list[dict[tuple[int, int], bool]]:
         """Return what others use of each group, and whether only a later pass, e.g. the backward one, does."""
@@ -60,9 +70,8 @@ class _Groups:
         for position, node in enumerate(self.nodes):
             for edge in node.inputs:
                 source = self._of[edge[0]]
-                if source != self._of[position]:
-                    later = node.op == OUTPUT or _pass(self.nodes[edge[0]]) != _pass(node)
-                    used[source][edge] = used[source].get(edge, True) and later
+                if source != self._of[position] and used[source].get(edge, True):
+                    used[source][edge] = node.op == OUTPUT or pass_of(self.nodes[edge[0]].scope) != pass_of(node.scope)
         return used
 
     def _number(self, used: dict[tuple[int, int], bool]) -> dict[tuple[int, int], int]:
@@ -75,28 +84,25 @@ class _Groups:
         inputs = self._inputs(number)
         if key is None:
             node = self.nodes[self.members[number][0]]
-            return node._replace(op=node.op if node.op in ENDS else alone(node.op), inputs=inputs)
+            return Node(node.op if node.op in ENDS else alone(node.op), node.scope, inputs, *node[3:])
         members = [self.nodes[position] for position in self.members[number]]
         op = folded(key[-1], members)
         return Node(
             op,
-            key[:-1],
+            self._scopes.setdefault(key[:-1], key[:-1]),
             inputs,
             self._outputs(number, members),
             op if key[-1].kind == "call" else key[-1].name,
             _attributes(key, members),
             next((member.device for member in members if member.device), ""),
-            sum(member.flops for member in members),
-            sum(member.params for member in members),
-            sum(member.us for member in members),
-            sum(member.mem for member in members),
+            *map(sum, zip(*[member[_NUMBERS] for member in members], strict=True)),
         )
 
     def _inputs(self, number: int) -> tuple[tuple[int, int], ...]:
         if self._keys[number] is None:
-            return tuple(self._edge(edge) for edge in self.nodes[self.members[number][0]].inputs)
+            return tuple([self._edge(edge) for edge in self.nodes[self.members[number][0]].inputs])
         edges = [edge for position in self.members[number] for edge in self.nodes[position].inputs]
-        return tuple(dict.fromkeys(self._edge(edge) for edge in edges if self._of[edge[0]] != number))
+        return tuple(dict.fromkeys([self._edge(edge) for edge in edges if self._of[edge[0]] != number]))
 
     def _edge(self, edge: tuple[int, int]) -> tuple[int, int]:
         source = self._of[edge[0]]
@@ -104,14 +110,9 @@ class _Groups:
 
     def _outputs(self, number: int, members: list[Node]) -> tuple[TensorSpec, ...]:
         if self._slots[number]:
-            return tuple(self.nodes[position].outputs[slot] for position, slot in self._slots[number])
+            return tuple([self.nodes[position].outputs[slot] for position, slot in self._slots[number]])
         made = [member.outputs for member in members if member.outputs and member.op not in ENDS]
         return made[-1] if made else members[-1].outputs
-
-
-def _pass(node: Node) -> str:
-    """Return the outermost region of a node: forward, backward and optimizer are passes of their own."""
-    return node.scope[0].name if node.scope and node.scope[0].kind == "region" else ""
 
 
 def _attributes(key: Scope, members: list[Node]) -> dict[str, Attribute]:
@@ -122,10 +123,12 @@ def _attributes(key: Scope, members: list[Node]) -> dict[str, Attribute]:
         attrs["class"] = frame.cls
     elif frame.kind == "call":
         attrs["function"] = frame.name
-    counts = Counter(member.op for member in members if member.op not in ENDS)
-    attrs["ops"] = ", ".join(op if count == 1 else f"{op} x{count}" for op, count in counts.items())
+    counts: dict[str, int] = {}
     for member in members:
-        for name, value in member.attrs.items():
+        if member.op not in ENDS:
+            counts[member.op] = counts.get(member.op, 0) + 1
+        for name in member.attrs:
             if name.startswith("cfg."):
-                attrs.setdefault(name, value)
+                attrs.setdefault(name, member.attrs[name])
+    attrs["ops"] = ", ".join([op if count == 1 else f"{op} x{count}" for op, count in counts.items()])
     return {name: value for name, value in attrs.items() if value != ""}

@@ -7,20 +7,21 @@ from itertools import chain
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from multiboard.graph import text
-from multiboard.graph.canonical import COMPOSITES
+from multiboard.graph.canonical import COMPOSITES, LAYERS, LISTS
 from multiboard.graph.ir import Graph
 from multiboard.graph.partners import partners, words_of
 from multiboard.graph.summary import Summary, summarize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Container, Iterator, Sequence
 
     from multiboard.graph.ir import TensorSpec
     from multiboard.graph.summary import SummaryRow
 
 What: TypeAlias = Literal[
-    "only in a", "only in b", "name", "class", "calls", "shape", "dtype", "parameters", "buffers", "operations"
+    "only in a", "only in b", "class", "calls", "shape", "dtype", "parameters", "buffers", "operations", "name", "container"
 ]
+_NAMES: Final = frozenset({"name", "container"})
 _CHANNELS: Final = 3
 """Rank from which on a tensor may have its channels first or last."""
 
@@ -42,15 +43,18 @@ class DiffRow(NamedTuple):
 
 
 class Diff(NamedTuple):
-    """The differences of two graphs, in the order of the first one; false if there are none.
+    """The differences of two graphs, in the order of the first one; false if there are none but of names.
 
     Attributes:
-        rows: of layers that both have, and of those that only one has.
+        rows: what two ports of one model must not differ in: layers that only one has, and what those that both have do. A layer
+            that only one has stands for all below it.
+        names: layers that both have under other names, and the classes of containers, which people name as they like.
         pairs: the paths of the layers that were compared with each other.
         notes: what was not compared.
     """
 
     rows: tuple[DiffRow, ...]
+    names: tuple[DiffRow, ...]
     pairs: tuple[tuple[str, str], ...]
     notes: tuple[str, ...] = ()
 
@@ -58,21 +62,25 @@ class Diff(NamedTuple):
         return bool(self.rows)
 
     def __str__(self) -> str:
-        told = [f"{row.layer}: {row.what} {row.a or '-'} | {row.b or '-'}" for row in self.rows]
-        return "\n".join([*(told or ["no differences"]), *self.notes])
+        none = "no differences but of names" if self.names else "no differences"
+        named = ["called otherwise:", *map(_line, self.names)] if self.names else []
+        return "\n".join([*(map(_line, self.rows) if self.rows else [none]), *named, *self.notes])
 
     def markdown(self) -> str:
-        """Return the differences as a markdown table."""
-        table = text.table(["Layer", "What", "a", "b"], self.rows) if self.rows else "No differences."
-        return "\n\n".join([table, *self.notes])
+        """Return the differences as markdown tables."""
+        heading = ["Layer", "What", "a", "b"]
+        none = "No differences but of names." if self.names else "No differences."
+        named = ["Called otherwise:", text.table(heading, self.names)] if self.names else []
+        return "\n\n".join([text.table(heading, self.rows) if self.rows else none, *named, *self.notes])
 
 
 def diff(a: Graph | Summary, b: Graph | Summary) -> Diff:
     """Return what tells the forward passes of two models apart.
 
-    Layers of the same canonical path belong together; of the others those of the same class, in the order of execution. A size
-    that is not known equals any. Native operations are compared if both graphs are written in the same ones; where they are not,
-    a layer without parameters may be a function of the other model, and is not missed there.
+    Layers of the same canonical path belong together; of the others those of the same class inside of the same container, in the
+    order of execution. A size that is not known equals any. Native operations are compared if both graphs are written in the same
+    ones; where they are not, a layer without parameters may be a function of the other model, and is not missed there. A built-in
+    layer that is made of others, e.g. of attention, is compared as a whole with whatever stands in its place.
 
     Args:
         a: a graph as it was recorded, or its summary.
@@ -80,29 +88,84 @@ def diff(a: Graph | Summary, b: Graph | Summary) -> Diff:
     """
     ours, theirs = (summarize(one) if isinstance(one, Graph) else one for one in (a, b))
     terms = _Terms(_dialect(ours.rows) == _dialect(theirs.rows), ours.framework != theirs.framework)
-    left, right = list(_folded(ours.rows)), list(_folded(theirs.rows))
-    of = partners(left, right)
+    whole = _composites(ours.rows) | _composites(theirs.rows)
+    left, right = _Side(ours.rows, whole), _Side(theirs.rows, whole)
+    of = partners(left.rows, right.rows)
+    taken = set(of.values())
+    missed, added = left.lone(of, "only in a", terms), right.lone(taken, "only in b", terms)
     rows: list[DiffRow] = []
-    for at, row in enumerate(left):
-        rows += _differences(row, right[of[at]], terms) if at in of else _lone(row, "only in a", terms)
-    for at in sorted(set(range(len(right))) - set(of.values())):
-        rows += _lone(right[at], "only in b", terms)
-    pairs = tuple((_name(left[at]), _name(right[found])) for at, found in sorted(of.items()))
-    return Diff(tuple(rows), pairs, tuple(terms.notes()))
+    for at, row in enumerate(left.rows):
+        if at in of:
+            rows += _differences(row, right.rows[of[at]], left.holding[at] or right.holding[of[at]], terms)
+        elif at in missed:
+            rows.append(missed[at])
+    rows += added.values()
+    pairs = tuple((_name(left.rows[at]), _name(right.rows[found])) for at, found in sorted(of.items()))
+    names = tuple(row for row in rows if row.what in _NAMES)
+    return Diff(tuple(row for row in rows if row.what not in _NAMES), names, pairs, tuple(terms.notes()))
 
 
-def _folded(rows: Sequence[SummaryRow]) -> Iterator[SummaryRow]:
-    """Yield rows; layers of the frameworks that are one layer to people are one row with all that is below it."""
-    at = 0
-    while at < len(rows):
-        row, end = rows[at], at + 1
-        if row.depth and row.cls in COMPOSITES:
-            while end < len(rows) and rows[end].depth > row.depth:
-                end += 1
-            ops = sum((Counter(one.ops) for one in rows[at:end]), Counter())
-            row = row._replace(own_params=row.params, own_buffers=row.buffers, ops=ops)
-        yield row
-        at = end
+def _line(row: DiffRow) -> str:
+    return f"{row.layer}: {row.what} {row.a or '-'} | {row.b or '-'}"
+
+
+def _composites(rows: Sequence[SummaryRow]) -> set[tuple[str, ...]]:
+    """Return where layers of the frameworks stand that are made of layers, but are one to people."""
+    return {words_of(row.path) for row in rows if row.depth and row.cls in COMPOSITES}
+
+
+class _Side:
+    """The layers of one of two models.
+
+    Attributes:
+        rows: of its summary; what lies below the layers of `whole` is added to them.
+        holding: whether each holds other layers.
+    """
+
+    def __init__(self, rows: Sequence[SummaryRow], whole: Container[tuple[str, ...]]) -> None:
+        self.rows: list[SummaryRow] = []
+        self.holding: list[bool] = []
+        ends = _ends(rows)
+        at = 0
+        while at < len(rows):
+            row, end = rows[at], ends[at]
+            self.holding.append(end > at + 1)
+            if row.depth and words_of(row.path) in whole:
+                ops = sum((Counter(one.ops) for one in rows[at:end]), Counter())
+                row, at = row._replace(own_params=row.params, own_buffers=row.buffers, ops=ops), end - 1
+            self.rows.append(row)
+            at += 1
+
+    def lone(self, taken: Container[int], where: Literal["only in a", "only in b"], terms: _Terms) -> dict[int, DiffRow]:
+        """Return the layers that have no partner, by number; nothing for what lies in one that is returned."""
+        ends = _ends(self.rows)
+        found: dict[int, DiffRow] = {}
+        at = 0
+        while at < len(self.rows):
+            alone = not any(one in taken for one in range(at, ends[at]))
+            inside = [one for one in self.rows[at : ends[at] if alone else at + 1] if terms.misses(one)]
+            if at not in taken and inside:
+                told = self._told(at, len(inside), alone)
+                found[at] = DiffRow(_name(self.rows[at]), where, *((told, "") if where == "only in a" else ("", told)))
+            at = ends[at] if alone else at + 1
+        return found
+
+    def _told(self, at: int, count: int, alone: bool) -> str:
+        row = self.rows[at]
+        params = row.params if alone else row.own_params
+        held = f" in {count} layers" if count > 1 else ""
+        return f"{row.cls} {_shapes(row.outputs)}, {text.integer(params)} parameters{held}".strip()
+
+
+def _ends(rows: Sequence[SummaryRow]) -> list[int]:
+    """Return for each row the number of the first one behind those below it."""
+    ends = [len(rows)] * len(rows)
+    above: list[int] = []
+    for at, row in enumerate(rows):
+        while above and rows[above[-1]].depth >= row.depth:
+            ends[above.pop()] = at
+        above.append(at)
+    return ends
 
 
 class _Terms(NamedTuple):
@@ -116,6 +179,10 @@ class _Terms(NamedTuple):
     operations: bool
     layouts: bool
 
+    def misses(self, row: SummaryRow) -> bool:
+        """Tell whether a layer without a partner is missed: what only holds others is not, they are, each by itself."""
+        return bool(row.weights or row.own_params or (row.ops and self.operations))
+
     def notes(self) -> Iterator[str]:
         if not self.operations:
             yield "Operations, and layers without parameters on one side, were not compared: the two name them in different ways."
@@ -127,19 +194,13 @@ def _name(row: SummaryRow) -> str:
     return row.path or row.model or "(no layer)"
 
 
-def _lone(row: SummaryRow, where: Literal["only in a", "only in b"], terms: _Terms) -> Iterator[DiffRow]:
-    # What only holds other layers is not missed: they are, each by itself.
-    if row.weights or row.own_params or (row.ops and terms.operations):
-        told = f"{row.cls} {_shapes(row.outputs)}, {text.integer(row.own_params)} parameters".strip()
-        yield DiffRow(_name(row), where, *((told, "") if where == "only in a" else ("", told)))
-
-
-def _differences(a: SummaryRow, b: SummaryRow, terms: _Terms) -> Iterator[DiffRow]:
+def _differences(a: SummaryRow, b: SummaryRow, holding: bool, terms: _Terms) -> Iterator[DiffRow]:
     name = _name(a)
     if words_of(a.path) != words_of(b.path):
         yield DiffRow(name, "name", a.path, b.path)
-    if a.op != b.op:
-        yield DiffRow(name, "class", a.cls, b.cls)
+    if a.op != b.op and not (holding and {a.cls, b.cls} <= LISTS):
+        known = a.op in LAYERS and b.op in LAYERS
+        yield DiffRow(name, "class" if known or not holding else "container", a.cls, b.cls)
     numbers: tuple[tuple[What, int, int], ...] = (
         ("calls", a.calls, b.calls),
         ("parameters", a.own_params, b.own_params),

@@ -92,7 +92,8 @@ class Picture:
 
 def _node(node: Node, name: str, called: Sequence[str], facts: Callable[[Node], dict[str, bytes]]) -> bytes:
     inputs = [f"{called[source]}:{slot}" if slot else called[source] for source, slot in node.inputs]
-    return graph_def.node(name, _op(node), inputs, _if_possible(facts, node) or {}, device_of(node.device))
+    told = _if_possible(facts, node) or _if_possible(_counts, node) or {}
+    return graph_def.node(name, _op(node.op, bool(inputs)), inputs, told, device_of(node.device))
 
 
 def _if_possible(make: Callable[[Node], T], node: Node) -> T | None:
@@ -102,22 +103,29 @@ def _if_possible(make: Callable[[Node], T], node: Node) -> T | None:
         return None
 
 
-def _op(node: Node) -> str:
+@lru_cache(maxsize=4096)
+def _op(native: str, fed: bool) -> str:
     """Return an op that TensorBoard draws as a node of its own, or as a circle if it is one of `ENDS`."""
-    op = node.op or "Node"
+    op = native or "Node"
     if _SWALLOWED.fullmatch(op):
         return f"{op}_"
-    return op.replace("Const", "const") if node.op not in ENDS and node.inputs else op
+    return op.replace("Const", "const") if native not in ENDS and fed else op
 
 
 def _attributes(node: Node) -> dict[str, bytes]:
-    return {key: _attribute(value) for key, value in node.attrs.items()} | _counts(node) | _dtypes(node.outputs)
+    return {**{key: _attribute(value) for key, value in node.attrs.items()}, **_counts(node), **_dtypes(node.outputs)}
 
 
 def _counts(node: Node) -> dict[str, bytes]:
-    counts = {"flops": node.flops, "params": node.params, "bytes": node.mem}
+    return _counted(node.flops, node.params, node.mem, node.outputs)
+
+
+@lru_cache(maxsize=4096)
+def _counted(flops: int, params: int, mem: int, outputs: tuple[TensorSpec, ...]) -> dict[str, bytes]:
+    counts = {"flops": flops, "params": params, "bytes": mem}
     encoded = {key: graph_def.integer(value) for key, value in counts.items() if value}
-    return encoded | _shapes(node.outputs)
+    shapes = {"_output_shapes": graph_def.shapes(spec.shape for spec in outputs)} if outputs else {}
+    return encoded | shapes
 
 
 @lru_cache(maxsize=4096, typed=True)
@@ -129,11 +137,6 @@ def _attribute(value: Attribute) -> bytes:
     if isinstance(value, float) and not _FLOAT32_MAX < abs(value) < math.inf:
         return graph_def.number(value)
     return graph_def.text(str(value))
-
-
-@lru_cache(maxsize=4096)
-def _shapes(outputs: tuple[TensorSpec, ...]) -> dict[str, bytes]:
-    return {"_output_shapes": graph_def.shapes(spec.shape for spec in outputs)} if outputs else {}
 
 
 @lru_cache(maxsize=4096)

@@ -19,6 +19,7 @@ BUFFER: Final = "Const_Buffer"
 CONSTANT: Final = "Const"
 ENDS: Final = frozenset({INPUT, OUTPUT, PARAMETER, BUFFER, CONSTANT})
 """Operations that compute nothing. TensorBoard draws what begins with 'Const' as a small circle beside its consumer."""
+FORWARD: Final = "forward"
 BACKWARD: Final = "backward"
 OPTIMIZER: Final = "optimizer"
 
@@ -111,6 +112,14 @@ def modules(scope: Scope) -> Scope:
         if scope[depth - 1].kind == "module":
             return scope[:depth]
     return ()
+
+
+def pass_of(scope: Scope) -> str:
+    """Return 'forward', 'backward' or 'optimizer'."""
+    for frame in scope:
+        if frame.kind == "region" and frame.name in {BACKWARD, OPTIMIZER}:
+            return frame.name
+    return FORWARD
 
 
 def layer_path(scope: Scope) -> str:

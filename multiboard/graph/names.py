@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from multiboard.graph.canonical import LISTS
 from multiboard.graph.ir import BACKWARD, ENDS, INPUT, OUTPUT, modules
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator, Sequence
+    from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
-    from multiboard.graph.ir import Frame, Graph, Node
+    from multiboard.graph.ir import Frame, Graph
 
 MOST_CHILDREN: Final = 200
 """Siblings beyond which TensorBoard takes seconds to draw them."""
@@ -23,8 +25,7 @@ _SERIES: Final = 5
 """Leaves with numbers from which on TensorBoard stacks them."""
 _REFUSED: Final = re.compile(r"[^A-Za-z0-9_.\-\[\]()<>]")
 _NUMBERED: Final = re.compile(r"(\D*)\d+")
-_LISTS: Final = frozenset({"", "ModuleList", "ModuleDict", "List", "Dict"})
-_PLAIN: Final = _LISTS | {"Sequential"}
+_PLAIN: Final = LISTS | {"Sequential"}
 """Classes that say nothing."""
 
 
@@ -37,10 +38,10 @@ def names(graph: Graph) -> list[str]:
         place = places.get(id(node.scope))
         if place is None:
             place = places[id(node.scope)] = root.at([frame for frame in node.scope if frame not in models])
-        *parents, label = _own_parts(node)
-        for part in parents:
-            place = place.below(part, _clean(part))
-        place.leaves.append((len(place.order), label, node.op))
+        leaf = _leaf(node.name, node.op)
+        for part in leaf.parents:
+            place = place.below(part, part)
+        place.leaves.append(leaf)
         place.order.append(number)
     return _spread(root, len(graph.nodes))
 
@@ -67,7 +68,7 @@ class _Group:
 
     Attributes:
         order: groups, and the numbers of nodes.
-        leaves: position in the order, label and op of each node.
+        leaves: what each of the nodes is called.
     """
 
     __slots__ = ("_index", "label", "leaves", "order")
@@ -75,7 +76,7 @@ class _Group:
     def __init__(self, label: str) -> None:
         self.label = label
         self.order: list[_Group | int] = []
-        self.leaves: list[tuple[int, str, str]] = []
+        self.leaves: list[_Leaf] = []
         self._index: dict[Hashable, _Group] = {}
 
     def below(self, key: Hashable, label: str) -> _Group:
@@ -87,7 +88,7 @@ class _Group:
         group = self
         for frame in scope:
             # A list of layers is never called itself: all calls of its layers stand in one group.
-            listed = frame.kind == "module" and frame.cls in _LISTS
+            listed = frame.kind == "module" and frame.cls in LISTS
             key = (frame.name, 0 if listed else frame.uid)
             group = group._index.get(key) or group._new(key, _frame_label(frame))
         return group
@@ -99,33 +100,46 @@ class _Group:
 
     def named(self) -> list[tuple[str, _Group | int]]:
         """Return the children by unique label; groups choose before leaves."""
-        labels = [child.label if isinstance(child, _Group) else "" for child in self.order]
-        crowds = Counter((op, match[1]) for _, label, op in self.leaves if (match := _NUMBERED.fullmatch(label)))
-        for position, label, op in self.leaves:
-            match = _NUMBERED.fullmatch(label)
-            crowded = match is not None and (not match[1] or crowds[op, match[1]] >= _SERIES)
-            labels[position] = f"{label} {_kind(op)}" if crowded else label
         unique = _Unique()
-        for chosen in (True, False):
-            for position, child in enumerate(self.order):
-                if isinstance(child, _Group) is chosen:
-                    labels[position] = unique(labels[position])
-        return list(zip(labels, self.order, strict=True))
+        groups = {child: unique(child.label) for child in self.order if isinstance(child, _Group)}
+        crowds = Counter([(leaf.op, leaf.series) for leaf in self.leaves if leaf.series is not None])
+        leaves = iter(self.leaves)
+        return [
+            (groups[child] if isinstance(child, _Group) else unique(next(leaves).told(crowds)), child) for child in self.order
+        ]
+
+
+class _Leaf(NamedTuple):
+    """What a node is called.
+
+    Attributes:
+        parents: groups of its own: those of a tree of inputs or outputs.
+        series: what stands before the number at the end; None if there is none.
+    """
+
+    parents: tuple[str, ...]
+    label: str
+    op: str
+    series: str | None
+
+    def told(self, crowds: Mapping[tuple[str, str], int]) -> str:
+        """Return the label, with the op if it would be stacked, or is no word."""
+        crowded = self.series == "" or (self.series and crowds[self.op, self.series] >= _SERIES)
+        return f"{self.label} {_kind(self.op)}" if crowded else self.label
 
 
 class _Unique:
-    """Labels that were given, and how often each was taken already."""
+    """Labels that were given, and how often each was asked for."""
 
     def __init__(self) -> None:
-        self._given: set[str] = set()
-        self._asked: Counter[str] = Counter()
+        self._asked: dict[str, int] = {}
 
     def __call__(self, label: str) -> str:
         free = label
-        while free in self._given:
+        while free in self._asked:
             self._asked[label] += 1
-            free = f"{label}({self._asked[label] + 1})"
-        self._given.add(free)
+            free = f"{label}({self._asked[label]})"
+        self._asked[free] = 1
         return free
 
 
@@ -155,11 +169,13 @@ def _parts(children: list[tuple[str, _Group | int]]) -> Iterator[list[tuple[str,
         yield children[k * len(children) // count : (k + 1) * len(children) // count]
 
 
-def _own_parts(node: Node) -> list[str]:
-    """Return the label of a node, after the groups of its own: those of a tree of inputs or outputs."""
-    label = node.name or node.op.rpartition("::")[2]
-    parts = [part for part in label.split("/") if part] if node.op in {INPUT, OUTPUT} else [label]
-    return [_clean(part) for part in parts] or ["node"]
+@lru_cache(maxsize=4096)
+def _leaf(name: str, op: str) -> _Leaf:
+    label = name or op.rpartition("::")[2]
+    parts = [part for part in label.split("/") if part] if op in {INPUT, OUTPUT} else [label]
+    *parents, own = [_clean(part) for part in parts] or ["node"]
+    match = _NUMBERED.fullmatch(own)
+    return _Leaf(tuple(parents), own, op, match[1] if match else None)
 
 
 def _frame_label(frame: Frame) -> str:

@@ -7,7 +7,7 @@ from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from multiboard.graph.summary import SummaryRow
 
@@ -18,8 +18,8 @@ _MOST_PAIRS: Final = 1_000_000
 def partners(ours: Sequence[SummaryRow], theirs: Sequence[SummaryRow]) -> dict[int, int]:
     """Return the number of the partner in the second table by that in the first, for rows that have one.
 
-    Rows of one path belong together, then those whose paths have the same words, then those of one class: first with the same
-    number of parameters, then with any, in the longest sequences that both have.
+    Rows of one path belong together, then those whose paths have the same words, then those of one class inside of what belongs
+    together: first with the same number of parameters, then with any, in the longest sequences that both have.
     """
     return _Partners(ours, theirs).of
 
@@ -57,10 +57,25 @@ class _Partners:
         if len(ours) * len(theirs) > _MOST_PAIRS:
             self._match(lambda row, _: key(row))
             return
-        matcher = SequenceMatcher(None, [key(self._ours[at]) for at in ours], [key(self._theirs[at]) for at in theirs], False)
+        known = dict(zip(self.of.values(), self.of.values(), strict=True))
+        left, right = _homes(self._ours, self.of), _homes(self._theirs, known)
+        keys = [(left[at], key(self._ours[at])) for at in ours], [(right[at], key(self._theirs[at])) for at in theirs]
+        matcher = SequenceMatcher(None, *keys, False)
         for block in matcher.get_matching_blocks():
             for step in range(block.size):
                 self.of[ours[block.a + step]] = theirs[block.b + step]
+
+
+def _homes(rows: Sequence[SummaryRow], known: Mapping[int, int]) -> list[int]:
+    """Return what is known of the innermost row above each that something is known of; -1 if there is none."""
+    homes: list[int] = []
+    above: list[tuple[int, int]] = [(-1, -1)]
+    for at, row in enumerate(rows):
+        while above[-1][0] >= row.depth:
+            above.pop()
+        homes.append(above[-1][1])
+        above.append((row.depth, known.get(at, above[-1][1])))
+    return homes
 
 
 def _models(rows: Sequence[SummaryRow]) -> dict[str, int]:

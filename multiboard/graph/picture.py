@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from multiboard.graph import text
-from multiboard.graph.ir import BUFFER, ENDS, INPUT, OPTIMIZER, OUTPUT, PARAMETER
-from multiboard.graph.tally import FORWARD, pass_of
+from multiboard.graph.ir import BUFFER, ENDS, FORWARD, INPUT, OPTIMIZER, OUTPUT, PARAMETER, pass_of
 from multiboard.graph.tree import tree
 from multiboard.graph.views import view
 

@@ -72,15 +72,15 @@ def table(summary: Summary) -> Table:
         raise MissingFrameworkError("Summary.table()", "rich", "cli") from error
     columns = _columns(summary)
     words = [
-        Column("Layer", overflow="fold"),
+        Column("Layer", overflow="fold", min_width=12),
         Column("Class", min_width=8),
-        Column("Output", overflow="fold"),
+        Column("Output", overflow="fold", min_width=7),
         Column("dtype", no_wrap=True),
     ]
     drawn = Table(*words, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_footer=True, footer_style="bold")
     drawn.columns[0].footer = "Total"
     for column in columns:
-        drawn.add_column(column.heading, column.text(column.of(summary.totals)), justify="right", no_wrap=True)
+        drawn.add_column(column.heading.replace(" ", "\n"), column.text(column.of(summary.totals)), justify="right", no_wrap=True)
     for row in summary.rows:
         name = _label(row).rsplit("/", 1)[-1]
         drawn.add_row(*(Text(cell) for cell in ("  " * row.depth + name, *_cells(row, columns))))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from multiboard.graph.canonical import canonical_class
-from multiboard.graph.ir import BACKWARD, BUFFER, ENDS, OPTIMIZER, PARAMETER, layer_path, modules
+from multiboard.graph.ir import BACKWARD, BUFFER, ENDS, FORWARD, OPTIMIZER, PARAMETER, layer_path, modules, pass_of
 from multiboard.graph.recorder import elements
 from multiboard.graph.summary import SummaryRow, Totals, WeightRow
 
@@ -15,16 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from multiboard.graph.ir import Frame, Graph, Node, Scope, TensorSpec
-
-FORWARD: Final = "forward"
-
-
-def pass_of(scope: Scope) -> str:
-    """Return 'forward', 'backward' or 'optimizer'."""
-    for frame in scope:
-        if frame.kind == "region" and frame.name in {BACKWARD, OPTIMIZER}:
-            return frame.name
-    return FORWARD
 
 
 def dtype_bytes(dtype: str) -> int:

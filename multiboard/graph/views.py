@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from multiboard.graph.canonical import COMPOSITES, canonical, canonical_class
 from multiboard.graph.collapse import collapse
-from multiboard.graph.ir import BACKWARD, ENDS, OPTIMIZER, layer_path
+from multiboard.graph.ir import BACKWARD, ENDS, FORWARD, OPTIMIZER, layer_path, pass_of
 
 if TYPE_CHECKING:
     from multiboard.graph.ir import Frame, Graph, Node, Scope
@@ -75,20 +75,14 @@ def layers(graph: Graph) -> list[LayerRow]:
     Args:
         graph: as it was recorded.
     """
-    return [_row(node) for node in view(graph, "layer").nodes if node.op not in ENDS and _is_forward(node)]
+    nodes = [node for node in view(graph, "layer").nodes if node.op not in {*ENDS, OPTIMIZER}]
+    return [_row(node) for node in nodes if pass_of(node.scope) == FORWARD]
 
 
 def _row(node: Node) -> LayerRow:
     label = node.name or node.op
     path = node.attrs.get("path") or "/".join(part for part in (layer_path(node.scope), label) if part)
     return LayerRow(node.op, str(path), node.outputs[0].shape if node.outputs else None, node.params)
-
-
-def _is_forward(node: Node) -> bool:
-    outermost = node.scope[0] if node.scope else None
-    if outermost is None:
-        return node.op != OPTIMIZER
-    return outermost.kind != "region" or outermost.name not in {BACKWARD, OPTIMIZER}
 
 
 def _own_name(frame: Frame, _: list[Node]) -> str:
@@ -104,17 +98,17 @@ class _Structure:
 
     def __init__(self, graph: Graph) -> None:
         self._holding: set[Frame] = set()
-        self._containers: set[tuple[str, ...]] = set()
+        self._containers: set[tuple[tuple[str, str], ...]] = set()
         for scope in {id(node.scope): node.scope for node in graph.nodes}.values():
             self._learn(scope)
 
     def _learn(self, scope: Scope) -> None:
-        path: tuple[str, ...] = ()
+        path: tuple[tuple[str, str], ...] = ()
         last = max((depth for depth, frame in enumerate(scope) if frame.kind == "module"), default=0)
         for frame in scope[:last]:
             self._holding.add(frame)
             if frame.kind == "module":
-                path = (*path, frame.name)
+                path = (*path, (frame.name, frame.cls))
                 self._containers.add(path)
 
     def call(self, scope: Scope) -> int | None:
@@ -126,11 +120,12 @@ class _Structure:
 
     def layer(self, scope: Scope) -> int | None:
         """Return the depth of the outermost frame that is one node of the layer view."""
-        path: tuple[str, ...] = ()
+        path: tuple[tuple[str, str], ...] = ()
         for depth, frame in enumerate(scope):
             if frame.kind == "module":
-                # A module is a container by its path, not by its call: its backward pass need not reach its children.
-                path = (*path, frame.name)
+                # A module is a container by its path, not by its call: its backward pass need not reach its children. The classes
+                # tell apart the layers of two models that are called alike, as two Sequential ones are.
+                path = (*path, (frame.name, frame.cls))
                 if path not in self._containers or (len(path) > 1 and frame.cls in COMPOSITES):
                     return depth
             elif frame.kind == "region" and frame.name == BACKWARD:

@@ -113,6 +113,12 @@ def test_facts_that_no_message_can_hold_do_not_cost_the_picture(written):
     assert all(f"{name}".encode() in content for name in ("strange", "1e+300", *facts))
 
 
+def test_a_fact_that_no_message_can_hold_does_not_cost_the_shape(written):
+    node = Node("mul", (), (), (TensorSpec((2,), "float32"),), "x", {"list": [1]}, params=9)
+    content = written(lambda run: run.graph(Graph("torch", (node,)))).graphs["op"].value[0]
+    assert all(fact in content for fact in (b"_output_shapes", b"params"))
+
+
 def test_more_nodes_than_can_be_described_keep_their_shapes_and_counts(written, monkeypatch, model):
     monkeypatch.setattr(graph_events, "MOST_DESCRIBED", 3)
     graphs = written(lambda run: run.graph(model)).graphs

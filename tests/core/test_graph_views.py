@@ -132,6 +132,16 @@ def test_a_container_is_one_in_the_backward_pass_too(sketch):
     assert [row[:2] for row in drawn(sketch.graph(), "layer")] == [("Net/block", "fc"), ("backward/Net/block", "")]
 
 
+def test_a_layer_is_no_container_because_another_model_has_one_of_its_name(sketch):
+    sketch.op("Sequential:Sequential 0:Sequential 0:Linear", "aten::mm")
+    sketch.op("Sequential:Sequential~2 0:Linear", "aten::mm")
+    sketch.op("Sequential:Sequential~2 0:Linear", "aten::add")
+    assert [row[:3] for row in drawn(sketch.graph(), "layer")] == [
+        ("Sequential/0", "0", "Dense"),
+        ("Sequential", "0", "Dense"),
+    ]
+
+
 @pytest.mark.usefixtures("block")
 def test_the_layers_of_a_graph_are_its_forward_pass_in_order(sketch):
     sketch.op("#backward Net:Net fc:Linear", "aten::mm")

@@ -73,18 +73,19 @@ def test_a_convolution_with_strides_groups_and_dilation():
     assert flops(graph(convolve, x, kernel)) == 2 * (2 * 3 * 3) * (3 * 3) * 4 * 6
 
 
+@pytest.mark.parametrize(("size", "padding"), [(8, "SAME"), (8, "VALID"), (2, "SAME")])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("groups", [1, 2])
-def test_the_two_convolutions_back_are_as_large_as_that_forward(stride, groups):
-    x, kernel = shape(2, 8, 8, 4), shape(3, 3, 4 // groups, 6)
+def test_the_two_convolutions_back_are_as_large_as_that_forward(stride, groups, size, padding):
+    x, kernel = shape(2, size, size, 4), shape(3, 3, 4 // groups, 6)
 
     def convolve(x, kernel):
         numbers = ("NHWC", "HWIO", "NHWC")
-        return lax.conv_general_dilated(x, kernel, (stride, stride), "SAME", None, None, numbers, feature_group_count=groups)
+        return lax.conv_general_dilated(x, kernel, (stride, stride), padding, None, None, numbers, feature_group_count=groups)
 
     found = graph(jax.grad(lambda x, kernel: jnp.square(convolve(x, kernel)).sum(), (0, 1)), x, kernel)
-    size = 8 // stride
-    assert flops(found) == 2 * (2 * size * size) * 9 * (4 // groups) * 6
+    height = jax.eval_shape(convolve, x, kernel).shape[1]
+    assert flops(found) == 2 * (2 * height * height) * 9 * (4 // groups) * 6
     assert flops(found, "backward") == 2 * flops(found)
 
 

@@ -1,5 +1,7 @@
 """What is drawn where: modules, functions, regions, arguments and results."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -146,6 +148,22 @@ def test_results_are_named_by_the_keys_of_their_tree_and_none_is_none():
     found = graph(lambda x: {"loss": x.sum(), "aux": (x + 1, None)}, X)
     assert [node.name for node in of(found, OUTPUT)] == ["aux/0", "loss"]
     assert [node.name for node in of(graph(jnp.sin, X), OUTPUT)] == ["output"]
+
+
+def test_new_parameters_beside_other_states_of_one_result_are_one_node():
+    def step(state, x):
+        grads = jax.grad(lambda params: Pair().apply(params, x).mean())(state["params"])
+        params = jax.tree.map(lambda param, grad: param - grad, state["params"], grads)
+        return {"params": params, "mean": x.mean(0)}, x.sum()
+
+    found = graph(step, {"params": variables(Pair()), "mean": X}, X)
+    assert [node.name for node in of(found, OUTPUT)] == ["0/mean", "0/params", "1"]
+
+
+def test_arguments_that_a_compiled_function_is_bound_to_are_arguments():
+    bound = functools.partial(lambda params, x, *, scale: x @ params["w"] * scale, {"w": jnp.ones((8, 3))}, scale=2.0)
+    found = graph(jax.jit(bound), X)
+    assert [node.params for node in of(found, PARAMETER)] == [24]
 
 
 def test_what_is_not_an_array_is_used_as_it_is():

@@ -12,6 +12,7 @@ from keras import layers, ops
 
 import multiboard as mb
 import multiboard.keras as mbk
+from multiboard.errors import ArgumentError
 from multiboard.graph import layers as layer_rows
 from multiboard.graph import view
 from multiboard.graph.ir import ENDS
@@ -68,6 +69,27 @@ def test_without_an_example_a_batch_of_one_of_the_declared_inputs_is_taken():
 def test_a_subclassed_model_without_an_example_is_an_error_that_says_what_to_pass():
     with pytest.raises(mb.errors.ArgumentError, match="Block declares no inputs: pass what it is called with"):
         mbk.graph(Block())
+
+
+def test_what_is_no_model_is_an_error_that_says_so():
+    with pytest.raises(ArgumentError, match="pass a Keras model"):
+        mbk.graph(lambda x: x, example=np.zeros((1, 2), "float32"))
+
+
+def test_an_error_of_the_model_is_told_in_one_plain_line():
+    model = keras.Sequential([keras.Input((8,)), layers.Dense(3)])
+    (note,) = [note for note in mbk.graph(model, example=np.zeros((2, 5), "float32")).notes if "ends early" in note]
+    assert "expected axis -1 of input shape to have value 8" in note
+    assert not {"\n", "\x1b"} & set(note)
+
+
+def test_the_losses_of_the_last_call_stay_those_of_the_model():
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3, activity_regularizer="l2")])
+    model(np.ones((2, 4), "float32"))
+    before = [float(ops.convert_to_numpy(loss)) for loss in model.losses]
+    mbk.graph(model, training=True)
+    assert [float(ops.convert_to_numpy(loss)) for loss in model.losses] == before
+    assert len(before) == 1
 
 
 def test_a_model_that_is_not_built_is_built():

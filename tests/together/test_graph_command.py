@@ -86,3 +86,11 @@ def test_the_table_fits_a_narrow_terminal_and_names_every_layer(capsys):
     out = capsys.readouterr().out
     assert all(len(line) <= 80 for line in out.splitlines())
     assert {"Sequential", "head", "Total"} <= set(out.split())
+
+
+def test_names_of_layers_stay_in_a_narrow_table_of_a_training_step_with_times(capsys):
+    step = net(8)
+    nodes = [node._replace(us=1500.0, mem=4096) for node in step.nodes]
+    back = (Frame("region", "backward", "", 3), *nodes[2].scope)
+    rich.print(summarize(step._replace(nodes=(*nodes, nodes[2]._replace(scope=back)))).table())
+    assert {"Sequential", "head", "Linear", "Total"} <= set(capsys.readouterr().out.split())

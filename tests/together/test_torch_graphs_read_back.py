@@ -44,10 +44,10 @@ def test_layers_of_a_step_are_shown_with_their_gradients_and_one_optimizer(graph
     graph = graph_pb2.GraphDef.FromString(graphs["layer"].value[0])
     shown = {node.name: node.op for node in graph.node}
     assert {
-        "Model/conv": "Conv2D",
-        "Model/norm": "BatchNorm",
-        "Model/lstm": "LSTM",
-        "Model/head": "Dense",
+        "conv": "Conv2D",
+        "norm": "BatchNorm",
+        "lstm": "LSTM",
+        "head": "Dense",
     }.items() <= shown.items()
-    assert {f"backward/Model/{name}" for name in ("conv", "norm", "lstm", "head")} <= shown.keys()
+    assert {f"backward/{name}" for name in ("conv", "norm", "lstm", "head")} <= shown.keys()
     assert [name for name in shown if name.startswith("optimizer")] == ["optimizer"]

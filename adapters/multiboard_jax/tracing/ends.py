@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Final
 
 from multiboard.graph.ir import BACKWARD, BUFFER, OPTIMIZER, OUTPUT, PARAMETER, Node, layer_path
@@ -41,17 +42,19 @@ def add_outputs(
     together: dict[tuple[str, int], tuple[list[tuple[int, int]], list[TensorSpec]]] = {}
     named = [(names[i], 0) if i < len(names) else (OUTPUT.lower(), i) for i in range(len(results))]
     new = [(name, result) for name, result in zip(named, results, strict=True) if not isinstance(result[0], Weight)]
-    others = {_first(name) for (name, _), (source, _) in new if not _is_updated(recorder, source, updated)}
+    others = {part for (name, _), (source, _) in new if not _is_updated(recorder, source, updated) for part in _beginnings(name)}
     for (name, apart), (source, spec) in new:
-        inputs, specs = together.setdefault((name if _first(name) in others else _first(name), apart), ([], []))
+        own = next((part for part in _beginnings(name) if part not in others), name)
+        inputs, specs = together.setdefault((own, apart), ([], []))
         inputs += [source] if isinstance(source, tuple) else []
         specs.append(spec)
     for (name, _), (inputs, specs) in together.items():
         recorder.add(Node(OUTPUT, (), tuple(dict.fromkeys(inputs)), tuple(specs), name))
 
 
-def _first(name: str) -> str:
-    return name.partition("/")[0]
+def _beginnings(name: str) -> list[str]:
+    """Return the beginnings of a path, the shortest first, and the path."""
+    return list(itertools.accumulate(name.split("/"), "{}/{}".format))
 
 
 def _is_updated(recorder: Recorder, source: Source, updated: Collection[int]) -> bool:

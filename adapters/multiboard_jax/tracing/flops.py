@@ -39,13 +39,14 @@ def _convolution(eqn: JaxprEqn) -> int:
     image, kernel, result = _shape(eqn.invars[0]), _shape(eqn.invars[1]), _shape(eqn.outvars[0])
     outputs, inputs, *places = (kernel[i] for i in numbers.rhs_spec)
     _, channels, *positions = numbers.out_spec
-    if max(eqn.params["lhs_dilation"], default=1) == 1:
-        reached = result[numbers.out_spec[0]] * math.prod(result[i] for i in positions)
+    reached = result[numbers.out_spec[0]] * math.prod(result[i] for i in positions)
+    example, features, *positions = numbers.lhs_spec
+    given = image[example] * math.prod(image[i] for i in positions)
+    is_larger = example < features and given < reached  # in the gradient of a kernel these two have changed places
+    if max(eqn.params["lhs_dilation"], default=1) == 1 and not is_larger:
         return flops.convolution(reached, math.prod(places), inputs, result[channels])
-    # A transposed one: the zeros between the elements of its input are no work, so that each element counts with all places.
-    example, _, *positions = numbers.lhs_spec
-    reached = image[example] * math.prod(image[i] for i in positions)
-    return flops.convolution(reached, math.prod(places), inputs, outputs)
+    # A transposed one: zeros around and between the elements of its input are no work, so that each counts with all places.
+    return flops.convolution(given, math.prod(places), inputs, outputs)
 
 
 def _attention(eqn: JaxprEqn) -> int:

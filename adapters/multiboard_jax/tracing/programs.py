@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import jax
@@ -68,9 +69,11 @@ def program_of(target: Any, args: Sequence[Any], kwargs: Mapping[str, Any], chos
     if isinstance(target, WrappedStep):
         target = vars(target)["__wrapped__"]
     bound = unbound(target)
-    function = getattr(bound.function, "__wrapped__", bound.function) if home_of(bound.function) else bound.function
-    values = (*bound.args, *args)
-    return _program(function, Arguments(function, values, {}).names, values, {**bound.kwargs, **kwargs}, chosen)
+    function: Any = getattr(bound.function, "__wrapped__", bound.function) if home_of(bound.function) else bound.function
+    values, keywords = (*bound.args, *args), {**bound.kwargs, **kwargs}
+    while isinstance(function, functools.partial):
+        function, values, keywords = function.func, (*function.args, *values), {**function.keywords, **keywords}
+    return _program(function, Arguments(function, values, {}).names, values, keywords, chosen)
 
 
 def _linen(model: Any, args: Sequence[Any], kwargs: Mapping[str, Any], chosen: Chosen) -> Program:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import keras
 
 from multiboard.graph.ir import INPUT, OUTPUT, Graph, Node, layer_path
 from multiboard.graph.recorder import Recorder
+from multiboard_keras._compat import losses_kept
 from multiboard_keras.layer_paths import layer_paths
 from multiboard_keras.tracing.frames import Frames
 from multiboard_keras.tracing.inputs import paths
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from multiboard.graph.ir import Scope, TensorSpec
     from multiboard_keras.tracing.frames import Stack
     from multiboard_keras.tracing.inputs import Inputs
+
+_COLOUR: Final = re.compile(r"\x1b\[\d*m")
 
 
 class Call:
@@ -56,7 +60,7 @@ class Call:
         """
         self.frames = Frames(self.model, self.recorder, stack)
         argument = self.inputs.with_tensors(tensors)
-        with self.frames.watched():
+        with losses_kept([self.model, *layer_paths(self.model).values()]), self.frames.watched():
             result = self.model(argument, training=self._training)
         names, leaves = list(paths(result)), keras.tree.flatten(result)
         if len(names) != len(leaves):  # a structure that only Keras knows
@@ -103,9 +107,14 @@ def _succeeds(part: Callable[[Call], None], call: Call, otherwise: str) -> bool:
     try:
         part(call)
     except Exception as error:  # noqa: BLE001  # what is there is a graph, too
-        call.recorder.note(f"{otherwise}: {type(error).__name__}: {error}")
+        call.recorder.note(f"{otherwise}: {type(error).__name__}: {_told(error)}")
         return False
     return True
+
+
+def _told(error: Exception) -> str:
+    """Return the message of an error in one line, without the colours and the list of arguments that Keras adds."""
+    return " ".join(_COLOUR.sub("", str(error)).partition("\n\nArguments received by")[0].split())
 
 
 def _finish(call: Call) -> None:

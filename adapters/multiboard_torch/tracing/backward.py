@@ -66,6 +66,10 @@ class Backward:
             self._passes[task] = (self._recorder.frame("region", BACKWARD), depth)
         return self._passes[task][1]
 
+    def has_begun(self) -> bool:
+        """Tell whether the backward pass of this thread is one that was heard of, and not one of another model."""
+        return graph_task() in self._passes
+
     def scope(self) -> Scope:
         """Return where the operator belongs that the current backward pass runs."""
         node = autograd_node()

@@ -28,12 +28,10 @@ def kept(model: nn.Module) -> Iterator[None]:
     Args:
         model: that is called inside.
     """
-    restores = [*_generators(), *_buffers(model), *(_attributes(module) for module in model.modules())]
-    try:
+    with contextlib.ExitStack() as restores:
+        for restore in (*_generators(), *_buffers(model), *(_attributes(module) for module in model.modules())):
+            restores.callback(restore)
         yield
-    finally:
-        for restore in reversed(restores):
-            restore()
 
 
 def _generators() -> Iterator[Restore]:
@@ -52,15 +50,27 @@ def _generators() -> Iterator[Restore]:
 def _buffers(model: nn.Module) -> Iterator[Restore]:
     own = (value for module in model.modules() for value in vars(module).values() if isinstance(value, torch.Tensor))
     for buffer in (*model.buffers(), *own):
-        copy, version = buffer.detach().clone(), buffer._version  # noqa: SLF001
+        copy, version = buffer.detach().clone(), _version(buffer)
         yield lambda buffer=buffer, copy=copy, version=version: _put_back(buffer, copy, version)  # type: ignore[misc]
 
 
 def _put_back(buffer: torch.Tensor, copy: torch.Tensor, version: int) -> None:
     # One that was not written stays untouched: a backward pass that waits for it would find it changed.
-    if buffer._version != version or not torch.equal(buffer, copy):  # noqa: SLF001
-        with torch.no_grad():
+    if _version(buffer) != version or not _is_equal(buffer, copy):
+        with torch.no_grad(), torch.inference_mode(mode=buffer.is_inference()):
             buffer.copy_(copy)
+
+
+def _version(buffer: torch.Tensor) -> int:
+    return 0 if buffer.is_inference() else buffer._version  # noqa: SLF001
+
+
+def _is_equal(buffer: torch.Tensor, copy: torch.Tensor) -> bool:
+    """Tell whether two tensors hold the same values, NaN among them; True for a kind of tensor that cannot be compared."""
+    try:
+        return torch.equal(buffer, copy) or bool(torch.isclose(buffer, copy, rtol=0, atol=0, equal_nan=True).all())
+    except (NotImplementedError, RuntimeError):  # without values, sparse or nested
+        return True
 
 
 def _attributes(module: nn.Module) -> Restore:

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import nn
-from torch.nn.modules import module as module_hooks
 from torch.optim import optimizer as optimizer_hooks
 from torch.utils import _python_dispatch as dispatch
 
 from multiboard_torch._compat import is_innermost, leave_mode
 from multiboard_torch.tracing.compiler import begin_eager, end_eager
+from multiboard_torch.tracing.hooks import begin_modules, end_modules
 from multiboard_torch.tracing.modes import Functions, Operators
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from multiboard_torch.tracing.hooks import Listener
     from multiboard_torch.tracing.scopes import Scopes
 
 _FAST: Final = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerEncoder)
@@ -44,14 +45,13 @@ class Listening:
         """Leave everything; a second call does nothing."""
         self._exits.close()
 
-    def begin_modules(self, before: Callable[..., None], after: Callable[..., None]) -> None:
-        """Hear of all modules: with the module and its arguments, and after it with its result too, None if it raised."""
+    def begin_modules(self, listener: Listener) -> None:
+        """Hear of all modules."""
         # A compiled module warns of hooks on all modules, which a user has not set.
         warnings.filterwarnings("ignore", "Using `torch.compile.module.` when there are global hooks", UserWarning)
         self._exits.callback(_remove_filter, warnings.filters[0])
-        # What was registered is in the stack at once, so that a failure on the way leaves nothing behind.
-        self._exits.callback(module_hooks.register_module_forward_pre_hook(before).remove)
-        self._exits.callback(module_hooks.register_module_forward_hook(after, always_call=True).remove)
+        self._exits.callback(end_modules, listener)  # first, so that a failure on the way leaves nothing behind
+        begin_modules(listener)
 
     def begin_optimizers(self, before: Callable[..., None], after: Callable[..., None]) -> None:
         """Hear of the steps of all optimizers."""

@@ -12,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from multiboard_torch._compat import decomposes
+from multiboard_torch.unseen import UNSEEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +39,8 @@ class Operators(TorchDispatchMode):
 
     def _listen(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if UNSEEN.depth:
+            return func(*args, **kwargs)
         if torch.is_inference_mode_enabled() and _is_plain(args) and decomposes(func):
             with self:
                 return func.decompose(*args, **kwargs)

@@ -22,7 +22,7 @@ _WRAPPED: Final = ("module", "_orig_mod", "_fsdp_wrapped_module")
 def unwrapped(model: nn.Module) -> nn.Module:
     """Return the model inside wrappers: DistributedDataParallel, DataParallel, FSDP, a compiled one and the like."""
     while True:
-        children = model._modules  # noqa: SLF001  # named_children leaves None out
+        children = dict(model._modules.items())  # noqa: SLF001  # named_children leaves None out
         name = next((one for one in _WRAPPED if isinstance(children.get(one), nn.Module)), None)
         own = any(True for _ in model.parameters(recurse=False))
         inner = None if name is None or own or len(children) != 1 else children[name]

@@ -9,17 +9,15 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Final, Self
 
-import torch
-from torch import nn
-
 from multiboard.graph.ir import OPTIMIZER
-from multiboard_torch._compat import in_backward, initialises
+from multiboard_torch._compat import bare, initialises
 from multiboard_torch.layers import class_name
 from multiboard_torch.tracing.backward import Backward
 from multiboard_torch.tracing.calls import ModuleCalls
 from multiboard_torch.tracing.listening import Listening
 from multiboard_torch.tracing.modules import unwrapped
 from multiboard_torch.tracing.operations import Operations
+from multiboard_torch.tracing.producers import Producers
 from multiboard_torch.tracing.scopes import Scopes
 from multiboard_torch.tracing.weights import layer_of, weight_in, weights
 
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from multiboard.graph.ir import Scope
     from multiboard.graph.recorder import Recorder, Weight
@@ -75,7 +73,7 @@ class Observer:
         self._thread = threading.get_ident()
         heard = self._listening
         if self._modules:
-            self._attempt("modules are not shown", lambda: heard.begin_modules(self._before_module, self._after_module))
+            self._attempt("modules are not shown", lambda: heard.begin_modules(self))
             self._attempt("optimizers are not shown", lambda: heard.begin_optimizers(self._before_step, self._after_step))
         self._attempt("compiled functions are not shown", lambda: heard.begin_compiler(self._record_compiled))
         self._attempt("operators are not shown", lambda: heard.begin_operators(self._record, timing=self._timing))
@@ -90,7 +88,7 @@ class Observer:
     def know(self, tensor: Tensor, weight: Weight) -> None:
         """Draw a tensor as a parameter or buffer wherever it is used."""
         self._weights[weight.key] = weight
-        self._operations.producers.know(tensor, weight)
+        self._operations.producers.know(bare(tensor), weight)
 
     def learn(self, model: nn.Module) -> None:
         """Take the names of the modules and weights of a model, before it runs."""
@@ -98,7 +96,8 @@ class Observer:
 
     def take_inputs(self, tree: Any) -> None:
         """Record the tensors in nested containers as inputs, named by their place, e.g. `{'batch': {'image': tensor}}`."""
-        self._attempt("inputs are not shown", lambda: self._operations.take_inputs(tree))
+        if self._hears():
+            self._attempt("inputs are not shown", lambda: self._operations.take_inputs(tree))
 
     def take_outputs(self, tree: Any) -> None:
         """Record the tensors in nested containers as outputs, named by their place; a single one is 'output'."""
@@ -107,6 +106,12 @@ class Observer:
     def take_unused(self, model: nn.Module) -> None:
         """Record the parameters of a model that nothing has used, so that its totals are complete."""
         self._attempt("unused parameters are not shown", lambda: self._take_unused(model))
+
+    def let_go(self) -> None:
+        """Keep nothing of the model, when all is recorded: what refers to itself stays until the garbage collector comes."""
+        self._over, self._lazy = True, None
+        self._operations.producers = Producers()
+        self._calls = ModuleCalls(self.recorder, self.scope, self._backward)
 
     def begin(self, module: nn.Module) -> None:
         """Enter a module whose own hook is too late, because it runs already."""
@@ -144,19 +149,21 @@ class Observer:
 
     def _is_over(self) -> bool:
         """Tell whether what is observed has ended without a word; a mode cannot be left while it listens."""
-        if self.is_abandoned is not None and threading.get_ident() == self._thread:
+        if self.is_abandoned is not None and self.is_here():
             self._over = self._over or self.is_abandoned()
         return self._over
 
-    def _before_module(self, module: nn.Module, _args: Any) -> None:
+    def before_module(self, module: nn.Module) -> None:
+        """Push the frames of a module that is called."""
         if not self._hears():
             return
-        if (self._over or self._calls.outermost is module) and self._is_over() and self.abandon is not None:
+        if self._is_over() and self.abandon is not None:
             self._attempt("the end is not known", self.abandon)
         else:
             self._attempt("a module is not shown", lambda: self._begin(module))
 
-    def _after_module(self, module: nn.Module, args: Any, result: Any) -> None:
+    def after_module(self, module: nn.Module, args: Any, result: Any) -> None:
+        """Leave the frames of a module that returned, or raised, which is a result of None."""
         if self._hears():
             if not self._listening.to_operators and self._calls.is_leaf(module):
                 own = list(module.parameters(recurse=False))
@@ -166,10 +173,13 @@ class Observer:
                 )
             self._attempt("the end of a module is not known", lambda: self._end(module, result))
 
+    def is_here(self) -> bool:
+        """Tell whether this is the thread that is observed."""
+        return threading.get_ident() == self._thread
+
     def _hears(self) -> bool:
         """Tell whether a module runs in the thread that is observed, or in a backward pass that it started."""
-        # The compiler answers the first question itself, and then compiles nothing of this.
-        return not torch.compiler.is_compiling() and (threading.get_ident() == self._thread or in_backward())
+        return self.is_here() or self._backward.has_begun()
 
     def _begin(self, module: nn.Module) -> None:
         self._lazy = module if initialises(module) else self._lazy
@@ -185,7 +195,7 @@ class Observer:
             self.ended(result)
 
     def _before_step(self, *_: Any) -> None:
-        if threading.get_ident() == self._thread:
+        if self.is_here():
             self._attempt("an optimizer is not shown", self._begin_step)
 
     def _begin_step(self) -> None:
@@ -193,7 +203,7 @@ class Observer:
         self.scope.enter((self.recorder.frame("region", OPTIMIZER),))
 
     def _after_step(self, *_: Any) -> None:
-        if threading.get_ident() == self._thread and self._optimizing:
+        if self.is_here() and self._optimizing:
             self.scope.cut(self._optimizing.pop())
 
     # ------------------------------------------------------------------ weights
@@ -205,7 +215,7 @@ class Observer:
             return None
         model, module, layer = innermost
         for name, own in (*module._parameters.items(), *module._buffers.items()):  # noqa: SLF001  # without a copy per operator
-            if own is tensor:
+            if own is tensor or (own is not None and bare(own) is tensor):
                 native = f"{layer}.{name}" if layer else name
                 weight = self._weights.get((id(model), native)) or weight_in(model, module, layer, name, tensor)
                 if weight is not None:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from multiboard.graph.ir import CONSTANT, INPUT, OUTPUT, Node
+from multiboard_torch._compat import bare
 from multiboard_torch.tracing.flops import flops
 from multiboard_torch.tracing.native import device_name, fact, operator, spec
 from multiboard_torch.tracing.producers import Producers
@@ -153,13 +154,15 @@ class Operations:
 
     def take_inputs(self, tree: Any) -> None:
         """Record the arguments of a model by name; one that is a parameter or was computed before stays what it is."""
-        for path, tensor in tensors(tree):
+        for path, given in tensors(tree):
+            tensor = bare(given)
             if not self._is_known(tensor):
                 self._input(tensor, path or "input")
 
     def take_outputs(self, tree: Any, scope: Scope = ()) -> None:
         """Record what a model returns."""
-        for path, tensor in tensors(tree):
+        for path, returned in tensors(tree):
+            tensor = bare(returned)
             source = self.source(tensor, scope)
             self.recorder.add(
                 Node(OUTPUT, (), (source,), (self._spec_of(source),), path or "output", {}, device_name(tensor.device))

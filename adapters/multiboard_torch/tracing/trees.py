@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections import UserDict, deque
 from typing import TYPE_CHECKING, Any, Final
 
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 _DEEPEST: Final = 8
 _MOST: Final = 2000
@@ -20,6 +19,8 @@ _MOST: Final = 2000
 
 def tensors(tree: Any, path: str = "") -> Iterator[tuple[str, Tensor]]:
     """Yield the tensors of nested containers, each once, and where they are, e.g. 'batch/image'.
+
+    Containers of other classes may compute what they hold, with random numbers, when they are asked: their attributes are taken.
 
     Args:
         tree: tensors, lists, tuples, dicts, data classes and objects with attributes.
@@ -50,11 +51,11 @@ def _walk(tree: Any, path: str, depth: int, seen: set[int]) -> Iterator[tuple[st
 
 def _parts(tree: Any) -> Iterable[tuple[str, Any]] | None:
     """Return what a container holds, None if it is none."""
-    if isinstance(tree, Mapping):
+    if isinstance(tree, (dict, UserDict)):
         return [(str(key), value) for key, value in tree.items()]
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
         return list(zip(tree._fields, tree, strict=False))
-    if isinstance(tree, (Sequence, AbstractSet)):
+    if isinstance(tree, (list, tuple, set, frozenset, deque)):
         return [(str(index), value) for index, value in enumerate(tree)] if len(tree) <= _MOST else None
     if dataclasses.is_dataclass(tree):
         return [(field.name, getattr(tree, field.name, None)) for field in dataclasses.fields(tree)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Final
 
-from torch import nn
 from torch.nn.parameter import is_lazy
 
 from multiboard import tags
@@ -16,7 +15,7 @@ from multiboard_torch.tracing.native import spec
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
 _layer_path: Final = functools.lru_cache(maxsize=4096)(tags.layer_path)
 
@@ -30,7 +29,7 @@ def weights(model: nn.Module) -> Iterator[tuple[Tensor, Weight]]:
     for named in named_parameters(model):
         layer = layer_of(named.native)
         own = named.path.removeprefix(f"{_layer_path(layer)}/")
-        weight = weight_of(model, named.parameter, own, named.path, named.native)
+        weight = weight_of(model, named.parameter, own, named.path, named.native, trainable=named.parameter.requires_grad)
         seen.add(id(named.parameter))
         if weight is not None:
             yield named.parameter, weight
@@ -68,12 +67,12 @@ def weight_in(model: nn.Module, module: nn.Module, layer: str, name: str, tensor
     role_name = role(name, tensor, module if becomes is None else object.__new__(becomes))
     place = _layer_path(layer)
     path, native = f"{place}/{role_name}" if place else role_name, f"{layer}.{name}" if layer else name
-    return weight_of(model, tensor, role_name, path, native)
+    trainable = name in module._parameters and tensor.requires_grad  # noqa: SLF001  # without a copy
+    return weight_of(model, tensor, role_name, path, native, trainable=trainable)
 
 
-def weight_of(model: nn.Module, tensor: Tensor, role_name: str, path: str, native: str) -> Weight | None:
+def weight_of(model: nn.Module, tensor: Tensor, role_name: str, path: str, native: str, *, trainable: bool) -> Weight | None:
     """Return how a tensor is drawn, None if it has no values yet."""
     if is_lazy(tensor):
         return None
-    trainable = isinstance(tensor, nn.Parameter) and tensor.requires_grad
     return Weight((id(model), native), role_name, path, native, spec(tensor), tensor.numel(), trainable=trainable)

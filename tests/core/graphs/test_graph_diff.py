@@ -13,6 +13,10 @@ def what(found):
     return {(row.layer, row.what) for row in found.rows}
 
 
+def names(found):
+    return {(row.layer, row.what, row.a, row.b) for row in found.names}
+
+
 @pytest.fixture
 def net(by_hand):
     return by_hand.mlp()
@@ -86,10 +90,13 @@ def test_a_size_that_is_not_known_equals_any(net, by_hand):
     assert not {row for row in diff(net, by_hand.mlp(rows=None)).rows if row.what == "shape"}
 
 
-def test_a_layer_of_another_name_is_found_by_its_order_and_class(net, by_hand):
+def test_a_layer_of_another_name_is_found_by_its_order_and_class_and_is_a_difference_of_names(net, by_hand):
     found = diff(net, by_hand.mlp(name="classifier"))
-    assert what(found) == {("head", "name")}
+    assert not found
+    assert names(found) == {("head", "name", "head", "classifier")}
     assert ("head", "classifier") in found.pairs
+    assert str(found).splitlines() == ["no differences but of names", "called otherwise:", "head: name head | classifier"]
+    assert found.markdown().splitlines()[-1] == "| head | name | head | classifier |"
 
 
 def test_operations_of_different_frameworks_are_not_compared_and_that_is_said(by_hand):
@@ -130,11 +137,35 @@ def test_differences_are_told_as_text_and_as_a_table(net, by_hand):
     assert found.markdown().splitlines()[-1] == "| Net | operations | aten::relu | aten::gelu |"
 
 
-def attention(by_hand, *, split):
+def test_a_layer_that_only_one_side_has_stands_for_all_below_it(by_hand):
+    found = diff(by_hand.deep(4), by_hand.deep(2))
+    assert [tuple(row) for row in found.rows] == [
+        (f"block{number}", "only in a", "Block 8\u00d74, 20 parameters in 2 layers", "") for number in (2, 3)
+    ]
+
+
+def test_layers_of_other_names_are_looked_for_where_their_container_is(by_hand):
+    def one(*layers):
+        model = by_hand.Model()
+        y = model.input("x", (8, 4))
+        with model.frame("Net", "Net"):
+            for number in range(3):
+                with model.frame(f"block{number}", "Block"):
+                    for name, width in layers:
+                        y = model.dense(name, y, width)
+        return model.finish(y)
+
+    pairs = diff(one(("in", 4), ("out", 4)), one(("up", 8), ("down", 4))).pairs
+    assert {pair for pair in pairs if "/" in pair[0]} == {
+        (f"block{number}/{a}", f"block{number}/{b}") for number in range(3) for a, b in (("in", "up"), ("out", "down"))
+    }
+
+
+def attention(by_hand, *, split, cls="MultiheadAttention"):
     """A model of one attention layer, whose parts are layers of their own or not."""
     model = by_hand.Model()
     x = model.input("x", (8, 4))
-    with model.frame("Net", "Net"), model.frame("attn", "MultiheadAttention"):
+    with model.frame("Net", "Net"), model.frame("attn", cls):
         if split:
             y = model.dense("query", x, 4, op="aten::mm")
         else:
@@ -144,6 +175,10 @@ def attention(by_hand, *, split):
 
 def test_an_attention_layer_is_one_layer_whatever_it_is_made_of(by_hand):
     assert not diff(attention(by_hand, split=True), attention(by_hand, split=False))
+    own = attention(by_hand, split=True, cls="MyAttention")
+    for found in (diff(own, attention(by_hand, split=False)), diff(attention(by_hand, split=True), own)):
+        assert not found
+        assert {row[:2] for row in names(found)} == {("attn", "container")}
 
 
 def test_paths_of_the_same_words_are_the_same_layer(by_hand):
@@ -180,7 +215,25 @@ def test_a_container_that_only_one_side_has_is_no_difference_by_itself(by_hand):
             y = model.dense("fc", x, 4)
         return model.finish(y)
 
-    assert what(diff(one(container=True), one(container=False))) == {("body/fc", "name")}
+    found = diff(one(container=True), one(container=False))
+    assert not found
+    assert names(found) == {("body/fc", "name", "body/fc", "fc")}
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "told"), [("Block", "Layer", {("body", "container", "Block", "Layer")}), ("", "List", set())]
+)
+def test_the_class_of_a_container_is_a_name_and_that_of_a_list_says_nothing(by_hand, ours, theirs, told):
+    def one(cls):
+        model = by_hand.Model()
+        x = model.input("x", (8, 4))
+        with model.frame("Net", "Net"), model.frame("body", cls):
+            y = model.dense("fc", x, 4)
+        return model.finish(y)
+
+    found = diff(one(ours), one(theirs))
+    assert not found
+    assert names(found) == told
 
 
 def test_an_activation_may_be_a_layer_in_one_framework_and_a_function_in_the_other(by_hand):
