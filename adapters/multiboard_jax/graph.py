@@ -93,14 +93,7 @@ def draw(
         step: of the training, from which the arguments are.
     """
     recorder = Recorder()
-    failure = ""
-    try:
-        program = program_of(target, args, kwargs, chosen)
-        closed = _jaxpr(program, recorder)
-        walk(closed, recorder, program.arguments, outputs=program.results)
-    except Exception as error:  # noqa: BLE001  # of the user's function, of JAX or of ours: a graph is worth no training
-        failure = f"the graph could not be traced: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
-        recorder.note(failure)
+    failure = _record(target, args, kwargs, chosen, recorder)
     traced = recorder.finish("jax", step)
     if run is None and failure:
         warnings.warn(failure, stacklevel=3)
@@ -111,11 +104,41 @@ def draw(
     return traced
 
 
-def _jaxpr(program: Program, recorder: Recorder) -> Any:
-    """Trace a program; if that fails with the paths of modules written into them, or at all with their scopes, without."""
+def _record(target: Any, args: Any, kwargs: Any, chosen: Chosen, recorder: Recorder) -> str:
+    """Record the nodes of a target as far as it comes; return what went wrong, '' if nothing did."""
+    try:
+        program = program_of(target, args, kwargs, chosen)
+        closed, failure = _jaxpr(program, recorder)
+        walk(closed, recorder, program.arguments, outputs=program.results)
+    except Exception as error:  # noqa: BLE001  # of the user's arguments, of JAX or of ours: a graph is worth no training
+        failure = _told(error)
+    if failure:
+        recorder.note(failure)
+    return failure
+
+
+def _jaxpr(program: Program, recorder: Recorder) -> tuple[Any, str]:
+    """Trace a program, without the paths of modules or without any scopes if that fails, and at last as far as it comes."""
     for marks in (True, False):
         with contextlib.suppress(Exception):
-            return jax.make_jaxpr(functools.partial(program.call, functools.partial(module_scopes, marks=marks)))(*program.arrays)
-    closed = jax.make_jaxpr(functools.partial(program.call, lambda _: contextlib.nullcontext()))(*program.arrays)
+            return jax.make_jaxpr(functools.partial(program.call, _scopes(marks=marks)))(*program.arrays), ""
+    try:
+        closed = jax.make_jaxpr(functools.partial(program.call, lambda _: contextlib.nullcontext()))(*program.arrays)
+    except Exception as error:  # noqa: BLE001  # of the user's function
+        return jax.make_jaxpr(functools.partial(_as_far_as_it_comes, program))(*program.arrays), _told(error)
     recorder.note("The modules could not be followed while the function was traced; only functions have names.")
-    return closed
+    return closed, ""
+
+
+def _scopes(*, marks: bool) -> Any:
+    return functools.partial(module_scopes, marks=marks)
+
+
+def _as_far_as_it_comes(program: Program, *arrays: Any) -> list[Any]:
+    with contextlib.suppress(Exception):
+        return program.call(_scopes(marks=True), *arrays)
+    return []
+
+
+def _told(error: Exception) -> str:
+    return f"the graph could not be traced: {type(error).__name__}: {str(error).partition(chr(10))[0]}"

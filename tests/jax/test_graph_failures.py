@@ -132,13 +132,17 @@ def test_flops_that_cannot_be_counted_are_none_and_told(monkeypatch):
     assert sum(node.flops for node in found.nodes) == 0
 
 
-def test_a_function_that_fails_warns_and_gives_a_graph_with_a_note():
-    def fail(_):
-        raise ValueError("no such layer")
+def test_a_function_that_fails_warns_and_gives_the_graph_of_what_it_did_before():
+    def fail(weights, x):
+        product = x @ weights
+        raise ValueError("no such layer", product)
 
-    with pytest.warns(UserWarning, match="the graph could not be traced: ValueError: no such layer"):
-        found = graph(fail, X)
-    assert (found.nodes, found.notes) == ((), ("the graph could not be traced: ValueError: no such layer",))
+    weights = jax.ShapeDtypeStruct((X.shape[-1], 2), "float32")
+    with pytest.warns(UserWarning, match="the graph could not be traced: ValueError"):
+        found = graph(fail, weights, X)
+    assert [node.op for node in found.nodes if node.op != "Input"] == ["dot_general"]
+    (note,) = found.notes
+    assert "no such layer" in note
 
 
 def test_a_function_that_fails_is_reported_in_the_run(run, causes):

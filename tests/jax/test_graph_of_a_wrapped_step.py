@@ -8,6 +8,7 @@ import pytest
 
 import multiboard.jax as mbj
 from multiboard.graph.ir import PARAMETER
+from multiboard_jax.meter import count_compilations
 
 
 def test_the_graph_is_written_once_and_the_training_is_the_same(style, train, run, written, causes):
@@ -23,6 +24,19 @@ def test_the_graph_is_written_once_and_the_training_is_the_same(style, train, ru
     table = written().texts["graph/summary"]
     assert table.step.tolist() == [0]
     assert "dense1" in str(table.value[0])
+
+
+def test_a_graph_compiles_no_program_more(plain, train, run):
+    compiled = count_compilations()
+
+    def programs(*, graph):
+        jax.clear_caches()
+        training, before = plain(mbj.tap(optax.adam(1e-2))), compiled()
+        train(training, mbj.wrap_train_step(training.step, run, every=2, graph=graph), 3)
+        return compiled() - before
+
+    with run:
+        assert programs(graph=True) == programs(graph=False) > 0
 
 
 def test_no_graph_is_written_without_being_asked_for(plain, train, run, written):

@@ -118,6 +118,7 @@ ABSENT = {
     "function mode": (torch.overrides, "_get_current_function_mode"),
     "function mode stack": (torch.overrides, "_get_current_function_mode_stack"),
     "dispatch mode stack": (torch.utils._python_dispatch, "_get_current_dispatch_mode_stack"),
+    "get_unwrapped": (torch._C._functorch, "get_unwrapped"),
     "_initialize_hook": (nn.modules.lazy.LazyModuleMixin, "_infer_parameters"),
 }
 
