@@ -8,6 +8,7 @@ import weakref
 
 import pytest
 import torch
+import torch._dynamo.testing
 from torch import nn
 from torch.nn.modules import module as hooks
 from torch.overrides import TorchFunctionMode

@@ -7,6 +7,7 @@ import weakref
 
 import pytest
 import torch
+import torch._dynamo.testing
 from torch import nn
 from torch.nn.modules import module as hooks
 
