@@ -56,5 +56,6 @@ def test_the_handle_describes_itself(network, log_dir):
 
 
 def test_the_public_names_are_these():
-    names = ["Loop", "Meter", "Watch", "clip_grad_norm_", "log_grads", "log_params", "loop", "memory_stats", "watch"]
-    assert sorted(mbt.__all__) == names
+    classes = ["Loop", "Meter", "Recording", "Watch"]
+    functions = ["clip_grad_norm_", "graph", "log_grads", "log_params", "loop", "memory_stats", "watch"]
+    assert sorted(mbt.__all__) == classes + functions
