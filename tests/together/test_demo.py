@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import multiboard as mb
+from multiboard.graph import Summary, diff
 
 STEPS, EVERY = 50, 10
 DEMO = "demo"
@@ -67,9 +68,17 @@ def test_each_run_has_exactly_the_uniform_tags(demo, run):
     assert sorted(data.histograms) == TENSORS
     assert sorted(tag for tag in data.scalars if not tag.startswith(TIMES)) == sorted(METRICS + NUMBERS)
     assert data.scalars.keys() >= {"perf/step_ms", "perf/examples_per_s"}
-    assert (list(data.images), list(data.texts)) == (["val/examples"], ["run/notes"])
+    assert (list(data.images), sorted(data.texts)) == (["val/examples"], ["graph/summary", "run/notes"])
+    assert data.graphs.keys() - {"keras"} == {"Default", "layer", "api", "op", "flops"}
     assert data.status == "success"
     assert not data.damage
+
+
+def test_no_layer_of_the_three_graphs_differs(demo):
+    torch, *others = (Summary.from_json(demo[1][run].tensors["multiboard/graph"].value[0].item().decode()) for run in RUNS)
+    assert torch.totals.params == 38_346
+    for other in others:
+        assert not diff(torch, other), str(diff(torch, other))
 
 
 def test_the_steps_of_every_tag_are_the_same_in_all_runs(demo):
