@@ -1,6 +1,6 @@
 """What layers return, tagged while the measured variant of a step is traced, without editing the model.
 
-Linen modules are seen through method interception, NNX and equinox modules through `layers`. The plain variant is traced
+Linen modules are seen through `linen_calls`, NNX and equinox modules through `layers`. The plain variant is traced
 outside of this, so that it stays as it is.
 """
 
@@ -17,13 +17,13 @@ import jax
 from multiboard import tags
 from multiboard.selection import Selection
 from multiboard_jax._compat import apart
-from multiboard_jax.layer_paths import join, unmark
-from multiboard_jax.layers import Frame, Watcher, watching
+from multiboard_jax.layer_paths import unmark
+from multiboard_jax.layers import Watcher, watching
+from multiboard_jax.linen_calls import linen_calls
 from multiboard_jax.tagging import HISTOGRAM, Label, bind, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from contextlib import AbstractContextManager
 
     from multiboard.selection import Chosen
 
@@ -105,7 +105,7 @@ def seen(patterns: Chosen | Selection, arguments: Any) -> Iterator[Seen]:
         What is to be given the result of the step, and asked for notes.
     """
     layers = Seen(check(patterns))
-    with watching(layers.watcher, arguments), _intercepted(layers), apart((layers.selection, _marks.get())):
+    with watching(layers.watcher, arguments), linen_calls(layers.watcher, _is_seen), apart((layers.selection, _marks.get())):
         yield layers
 
 
@@ -146,22 +146,8 @@ def named_layers(arguments: Any) -> Iterator[None]:
         yield
 
 
-def _intercepted(layers: Seen) -> AbstractContextManager[Any]:
-    linen = sys.modules.get("flax.linen")
-    if linen is None:
-        return contextlib.nullcontext()
-    watcher = layers.watcher
-
-    def intercept(function: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
-        module = context.module
-        if context.method_name != "__call__" or module.scope is None or module.is_initializing():
-            return function(*args, **kwargs)
-        base = watcher.frames[-1].base if watcher.frames else ""
-        path = join(base, tags.layer_path("/".join(module.path)))
-        return watcher.within(Frame(module, path, base, linen=True), lambda: function(*args, **kwargs))
-
-    context: AbstractContextManager[Any] = linen.intercept_methods(intercept)
-    return context
+def _is_seen(module: Any, method: str) -> bool:
+    return method == "__call__" and not module.is_initializing()
 
 
 def _with_first_array(output: Any, label: Label) -> Any:

@@ -29,10 +29,13 @@ _FOLDED: Final = {
 
 def tags(tag: str | None) -> dict[str, str]:
     """Return the tags that a traced graph becomes, with their kind."""
-    prefix = f"{tag}/" if tag else ""
     own = {} if tag else {graphs.OWN_TAG: "graph"}
-    shown = {f"{prefix}{name}": "graph" for name in (*VIEWS, FLOPS)}
+    shown = {_tag_of(name, tag): "graph" for name in (*VIEWS, FLOPS)}
     return own | shown | {summary_values.text_tag(tag): "text", summary_values.data_tag(tag): "tensor"}
+
+
+def _tag_of(name: str, tag: str | None) -> str:
+    return f"{tag}/{name}" if tag else name
 
 
 def is_traced(graph: object) -> bool:
@@ -90,9 +93,10 @@ class TracedGraph(NamedTuple):
         return summary_values.summary_values(self.graph, self.wall_time, self.tag, "\n\n".join(self._said(SUMMARY)))
 
     def _named(self, name: str, picture: Picture, costs: list[float]) -> Summary:
-        tag = f"{self.tag}/{name}" if self.tag else name
         said = "\n\n".join(self._said(name, brief=picture.brief))
-        return graphs.of_run_metadata(tag, picture.run_metadata(costs), self.wall_time, said, timed=bool(costs))
+        return graphs.of_run_metadata(
+            _tag_of(name, self.tag), picture.run_metadata(costs), self.wall_time, said, timed=bool(costs)
+        )
 
     def _said(self, name: str, *, brief: bool = False) -> Iterator[str]:
         if self.description:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Final
 
-from multiboard.graph.ir import BACKWARD, BUFFER, OPTIMIZER, OUTPUT, PARAMETER, Node, layer_path
+from multiboard.graph.ir import BUFFER, OPTIMIZER, OUTPUT, PARAMETER, Node
+from multiboard.graph.layer_scopes import LayerScopes
 from multiboard.graph.recorder import Weight
 
 if TYPE_CHECKING:
@@ -77,22 +78,6 @@ def add_unused(recorder: Recorder, weights: Sequence[Weight]) -> None:
     names = ", ".join(weight.path for weight in weights[:_NAMED])
     more = f" and {len(weights) - _NAMED} more" if len(weights) > _NAMED else ""
     recorder.note(f"Parameters that nothing in the model has used: {names}{more}.")
-    scopes = _module_scopes(recorder)
-    root = scopes.get("", ())
+    scopes = LayerScopes(recorder)
     for weight in weights:
-        path = weight.path.rpartition("/")[0]
-        if path not in scopes:
-            parts = path.split("/") if path else []
-            scopes[path] = (*root, *(recorder.frame("module", part) for part in parts))
-        recorder.weight(weight, scopes[path])
-
-
-def _module_scopes(recorder: Recorder) -> dict[str, Scope]:
-    """Return the scope of the first call of every module by its path."""
-    scopes: dict[str, Scope] = {}
-    for scope in dict.fromkeys(node.scope for node in recorder.nodes):
-        if scope and scope[0].name not in {BACKWARD, OPTIMIZER}:
-            for depth, frame in enumerate(scope, 1):
-                if frame.kind == "module":
-                    scopes.setdefault(layer_path(scope[:depth]), scope[:depth])
-    return scopes
+        recorder.weight(weight, scopes.of(weight.path.rpartition("/")[0]))

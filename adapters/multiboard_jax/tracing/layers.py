@@ -1,24 +1,25 @@
 """The calls of modules while a graph is traced: each opens a scope that tells its name, its class and which call it is.
 
-Modules of NNX and equinox are seen through `layers`, those of linen through its own interception of methods. Traces that are
+Modules of NNX and equinox are seen through `layers`, those of linen through `linen_calls`. Traces that are
 made here are kept apart from those of the training, where JAX can do that, so that neither has the names of the other.
 """
 
 from __future__ import annotations
 
 import contextlib
-import sys
 from typing import TYPE_CHECKING, Any
 
-from multiboard import tags
 from multiboard_jax._compat import only_here
 from multiboard_jax.layer_paths import join, layers_in, unmark
-from multiboard_jax.layers import Frame, Watcher, watching
+from multiboard_jax.layers import Watcher, watching
+from multiboard_jax.linen_calls import linen_calls
 from multiboard_jax.tracing.parts import module_scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+
+    from multiboard_jax.layers import Frame
 
 
 class _Scopes(Watcher):
@@ -73,25 +74,12 @@ def module_scopes(arguments: Any, *, marks: bool) -> Iterator[None]:
     key = object()
     scopes = _Scopes(key, marks=marks)
     try:
-        with watching(scopes, arguments), _intercepted(scopes), only_here(key):
+        with watching(scopes, arguments), linen_calls(scopes, _is_layer), only_here(key):
             yield
     finally:
         if marks:
             unmark(arguments)
 
 
-def _intercepted(scopes: _Scopes) -> AbstractContextManager[Any]:
-    linen = sys.modules.get("flax.linen")
-    if linen is None:
-        return contextlib.nullcontext()
-
-    def intercept(function: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
-        module, method = context.module, context.method_name
-        if module.scope is None or method == "setup" or (method.startswith("_") and method != "__call__"):
-            return function(*args, **kwargs)
-        base = scopes.frames[-1].base if scopes.frames else ""
-        path = join(base, tags.layer_path("/".join(module.path)))
-        return scopes.within(Frame(module, path, base, linen=True), lambda: function(*args, **kwargs))
-
-    context: AbstractContextManager[Any] = linen.intercept_methods(intercept)
-    return context
+def _is_layer(_: Any, method: str) -> bool:
+    return method == "__call__" or not (method == "setup" or method.startswith("_"))

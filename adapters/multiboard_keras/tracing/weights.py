@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from multiboard.graph.ir import BUFFER, PARAMETER, Node, TensorSpec, layer_path, modules
+from multiboard.graph.ir import BUFFER, PARAMETER, Node, TensorSpec
+from multiboard.graph.layer_scopes import LayerScopes
 from multiboard.graph.recorder import Recorder, Weight, elements
 from multiboard_keras.layers import Names, identity
 
@@ -51,21 +52,12 @@ class Weights:
         self._add_unused([weight for weight in self._of.values() if weight.path not in first])
 
     def _add_unused(self, unused: Sequence[Weight]) -> None:
-        known: dict[str, Scope] = {}
-        for node in self._recorder.nodes if unused else ():
-            _learn(node.scope, known)
+        if not unused:
+            return
+        scopes = LayerScopes(self._recorder)
         for weight in unused:
-            self._recorder.add(_node(weight, self._scope(weight.path.rpartition("/")[0], known)))
-        if unused:
-            self._recorder.note(f"Weights that nothing in the model has used: {', '.join(weight.path for weight in unused)}.")
-
-    def _scope(self, layer: str, known: dict[str, Scope]) -> Scope:
-        """Return the scope of a layer; of one that was not called below the innermost one around it that was."""
-        if layer not in known:
-            outer, _, name = layer.rpartition("/")
-            around = modules(self._scope(outer, known)) if layer else ()
-            known[layer] = (*around, self._recorder.frame("module", name)) if layer else ()
-        return known[layer]
+            self._recorder.add(_node(weight, scopes.of(weight.path.rpartition("/")[0])))
+        self._recorder.note(f"Weights that nothing in the model has used: {', '.join(weight.path for weight in unused)}.")
 
 
 def _node(weight: Weight, scope: Scope) -> Node:
@@ -77,13 +69,6 @@ def _counting(node: Node, weight: Weight) -> Node:
     """Return the first node of a weight, which counts its elements, though it may not be the first that was recorded."""
     attrs = {name: value for name, value in node.attrs.items() if name != "tied_to"}
     return node._replace(attrs=attrs, params=weight.size if weight.trainable else 0)
-
-
-def _learn(scope: Scope, known: dict[str, Scope]) -> None:
-    """Remember the modules of a scope by their canonical paths, each one at its first call."""
-    for depth, frame in enumerate(scope, start=1):
-        if frame.kind == "module":
-            known.setdefault(layer_path(scope[:depth]), scope[:depth])
 
 
 def _weight(variable: Any, named: Named, *, trainable: bool) -> Weight:
