@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from multiboard.buckets import Statistics
     from multiboard.clean_copy import repair
     from multiboard.global_summary_writer import GlobalSummaryWriter
+    from multiboard.profile.profiler import Profiler
     from multiboard.reader import Column, RunData, read
     from multiboard.summary_writer import SummaryWriter
 
@@ -43,6 +44,7 @@ __all__ = [
     "MissingFrameworkError",
     "MultiboardError",
     "MultiboardWarning",
+    "Profiler",
     "ReadError",
     "Run",
     "RunData",
@@ -66,6 +68,7 @@ _LAZY = {
     "RunData": "multiboard.reader",
     "SummaryWriter": "multiboard.summary_writer",
     "GlobalSummaryWriter": "multiboard.global_summary_writer",
+    "Profiler": "multiboard.profile.profiler",
 }
 
 

@@ -51,6 +51,14 @@ def check_written(*, histograms: object, norms: object) -> None:
         raise ArgumentError("histograms", histograms, "with norms=False too nothing would be written; leave one of them on")
 
 
+def check_choice(name: str, value: object, allowed: Iterable[str]) -> str:
+    """Return a value that is allowed, or raise ArgumentError that offers the nearest one."""
+    known = tuple(allowed)
+    if not isinstance(value, str):
+        raise ArgumentError(name, value, f"use one of {', '.join(map(repr, known))}")
+    return check_choices(name, value, known)[0]
+
+
 def check_choices(name: str, values: object, allowed: Iterable[str]) -> tuple[str, ...]:
     """Return the values as a tuple if each is allowed, or raise ArgumentError that offers the nearest one."""
     known = tuple(allowed)

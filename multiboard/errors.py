@@ -11,6 +11,7 @@
     ├── CallError                          a call that failed in a way of its own
     ├── ClosedRunError (RuntimeError)      a call on a run that is closed
     ├── ReadError (ValueError)             a path without event files
+    │   └── ProfileReadError               a file that holds no profile
     └── MissingFrameworkError (ImportError)  a facade whose framework is not installed
     MultiboardWarning (UserWarning)        something was counted instead of raised; said once per cause
 
@@ -122,9 +123,20 @@ class ClosedRunError(MultiboardError, RuntimeError):
 class ReadError(MultiboardError, ValueError):
     """A path without event files."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, message: str | None = None) -> None:
         self.path = path
-        super().__init__(f"path {path!r} holds no event files; pass a run directory or a directory above runs.")
+        super().__init__(message or f"path {path!r} holds no event files; pass a run directory or a directory above runs.")
+
+
+class ProfileReadError(ReadError):
+    """A file that holds no profile."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            path,
+            f"path {path!r} cannot be read as a profile: {reason}. Pass an .xplane.pb file, or the JSON (or .json.gz) file that "
+            "export_chrome_trace of torch.profiler has written.",
+        )
 
 
 class MissingFrameworkError(MultiboardError, ImportError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from multiboard.arguments import check_start_step
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from multiboard.meter import Meter, StepCounter
+    from multiboard.profile.profiler import Profiler
     from multiboard.run import Run
 
 _Batch = TypeVar("_Batch")
@@ -37,6 +39,7 @@ def measured_loop(
     start_step: int,
     watching: StepCounter | None,
     examples: float | Callable[[_Batch], float] | None,
+    profiler: Profiler | None = None,
 ) -> Loop[_Batch]:
     """Return the loop of an adapter, which describes the arguments.
 
@@ -47,6 +50,7 @@ def measured_loop(
         start_step: where to begin to count, without `watching`.
         watching: what counts the updates, checked already; None counts batches.
         examples: of a batch, a number or a function of the batch; None counts them.
+        profiler: marks its waits for batches, and follows the batches if nothing else counts the updates.
 
     Raises:
         ArgumentError: an argument is not one of the possible ones.
@@ -56,10 +60,12 @@ def measured_loop(
     is_number = isinstance(examples, (int, float)) and not isinstance(examples, bool) and examples > 0
     if examples is not None and not is_number and not callable(examples):
         raise ArgumentError("examples", examples, "pass the number of examples of a batch, or a function of the batch")
+    _check_profiler(profiler)
     if watching is not None:
-        return Loop(loader, run, make_meter(watching=watching), watching, None, examples)
+        profiler = profiler or getattr(watching, "profiler", None)
+        return Loop(loader, run, make_meter(watching=watching), watching, None, examples, profiler)
     calls = Calls(check_start_step(start_step))
-    return Loop(loader, run, make_meter(watching=calls), calls, calls, examples)
+    return Loop(loader, run, make_meter(watching=calls), calls, calls, examples, profiler)
 
 
 class Loop(Generic[_Batch]):
@@ -77,15 +83,17 @@ class Loop(Generic[_Batch]):
         counter: StepCounter,
         calls: Calls | None,
         examples: float | Callable[[_Batch], float] | None,
+        profiler: Profiler | None = None,
     ) -> None:
         self.step = counter.step
         self._loader, self._run, self._meter = loader, run, meter
         self._counter, self._calls = counter, calls
         self._examples = examples
         self._unknown: set[str] = set()
+        self._profiler = profiler
 
     def __iter__(self) -> Iterator[_Batch]:
-        return _Pass(self._loader, self._meter, self._begin)
+        return _Pass(self._loader, self._meter, self._begin, self._counter, self._profiler, drives=self._calls is not None)
 
     def __len__(self) -> int:
         length: Any = self._loader
@@ -96,6 +104,8 @@ class Loop(Generic[_Batch]):
 
     def paused(self) -> AbstractContextManager[None]:
         """Return a context manager that leaves out what happens inside, e.g. an evaluation in the middle of an epoch."""
+        if self._profiler is not None and self._calls is None and self._counter.step > self.step:
+            self._profiler.left(self._counter.step)
         return self._meter.paused()
 
     def _begin(self, batch: _Batch) -> float | None:
@@ -127,12 +137,23 @@ class Loop(Generic[_Batch]):
 class _Pass(Iterator[_Batch]):
     """One epoch."""
 
-    def __init__(self, loader: Iterable[_Batch], meter: Meter, begin: Callable[[_Batch], float | None]) -> None:
-        self._meter, self._begin = meter, begin
+    def __init__(
+        self,
+        loader: Iterable[_Batch],
+        meter: Meter,
+        begin: Callable[[_Batch], float | None],
+        counter: StepCounter,
+        profiler: Profiler | None,
+        *,
+        drives: bool,
+    ) -> None:
+        self._meter, self._begin, self._counter = meter, begin, counter
+        self._profiler, self._drives = profiler, drives
+        self._step = counter.step
         self._handed_out = False
         self._examples: float | None = None
         meter.start()
-        with meter.waiting():
+        with meter.waiting(), nullcontext() if profiler is None else profiler.waiting():
             self._batches = iter(loader)
 
     def __next__(self) -> _Batch:
@@ -141,13 +162,29 @@ class _Pass(Iterator[_Batch]):
             self._meter.step(self._examples)
         try:
             with self._meter.waiting():
-                batch = next(self._batches)
+                batch = next(self._batches) if self._profiler is None else self._draw(self._profiler)
         except StopIteration:
+            if self._profiler is not None and self._counter.step > self._step:  # no update is half done
+                self._profiler.left(self._counter.step)
             self._meter.write()
             raise
+        self._step = self._counter.step
         self._examples = self._begin(batch)
         self._handed_out = True
         return batch
+
+    def _draw(self, profiler: Profiler) -> _Batch:
+        """Wait for a batch; with it begins the step that it belongs to, if nobody else counts the updates."""
+        step = self._counter.step
+        if step >= profiler.next_step and (self._drives or profiler.between):
+            profiler.reached(step)
+        with profiler.waiting():
+            return next(self._batches)
+
+
+def _check_profiler(profiler: object) -> None:
+    if profiler is not None and not hasattr(profiler, "reached"):
+        raise ArgumentError("profiler", profiler, "pass a multiboard.Profiler, e.g. mb.Profiler(run)")
 
 
 def count_examples(batch: Any) -> int | None:

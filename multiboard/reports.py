@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _OURS: Final = {"multiboard", *(f"multiboard_{name}" for name in ("torch", "jax", "keras", "lightning", "transformers"))}
-WRITER_THREAD: Final = "multiboard-writer"
+_OUR_THREADS: Final = "multiboard-"
+WRITER_THREAD: Final = f"{_OUR_THREADS}writer"
 _CAUSES: Final = 1000
 """Causes that are told apart; wrong calls with ever new tags must not fill the memory."""
 
@@ -106,8 +107,8 @@ class Reports:
         return ", ".join(f"{cause} ({count})" for cause, count in sorted(dict(self.counts).items()))
 
     def _say(self, message: str) -> None:
-        in_writer = threading.current_thread().name == WRITER_THREAD  # no line of the caller is on this stack
-        without_hanging(partial(_warn, message, *(("multiboard", 0) if in_writer else _place_of_the_user())))
+        is_ours = threading.current_thread().name.startswith(_OUR_THREADS)  # no line of the caller is on this stack
+        without_hanging(partial(_warn, message, *(("multiboard", 0) if is_ours else _place_of_the_user())))
 
     def _call(self, callback: Callable[..., None], *arguments: object) -> None:
         try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from multiboard import exits
 from multiboard.budget import MEMORY_BYTES, MemoryBudget
 from multiboard.captures import scalar_tags
-from multiboard.errors import ArgumentError, ValueKindError
+from multiboard.errors import ArgumentError, ValueKindError, cause_of
 from multiboard.intake import Intake
 from multiboard.kinds.checks import positive_integer
 from multiboard.media_budget import check_media_bytes
@@ -142,6 +142,7 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
         self._once: set[str] = set()
         self._parent: Run | None = None
         self._children: list[Run] = []
+        self._before_close: list[Callable[[], object]] = []
         self._may_close = [True]
 
     def hparams(
@@ -193,6 +194,13 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
         """
         if self.closed or not self._claim_close():
             return
+        try:
+            for callback in self._before_close:
+                self._attempt_before_close(callback)
+        finally:
+            self._close(success=success)
+
+    def _close(self, *, success: bool) -> None:
         for child in tuple(self._children):
             child.close(success=success)
         self._session.end(success=success)
@@ -296,6 +304,16 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
         self._intake.accepted(step)
         self._session.start()
         self._lane.put(Raw(event, step), "raw", None, step)
+
+    def before_close(self, callback: Callable[[], object]) -> None:
+        """Call something when the run is closed, while it still takes values; what it raises is reported."""
+        self._before_close.append(callback)
+
+    def _attempt_before_close(self, callback: Callable[[], object]) -> None:
+        try:
+            callback()
+        except Exception as error:  # noqa: BLE001  # the run is closed in any case
+            self.report(cause_of(error, "before close"), f"what was to be done before the end of the run raised {error!r}.")
 
     def report(self, cause: str, message: str) -> None:
         """Count something that went wrong and warn of it once per cause; raises nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shutil
 import signal
@@ -22,6 +23,7 @@ from multiboard.clean_copy import repair
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from types import ModuleType
 
 DTYPES = ["float32", "bfloat16", "float16", "float64", "int32", "bool"]
 
@@ -249,3 +251,15 @@ OF_THE_MACHINE = ("perf/", "system/", "multiboard/")
 def transformer() -> type[Transformer]:
     """A class: an example that trains a transformer, with what must hold for it in every framework."""
     return Transformer
+
+
+@pytest.fixture(scope="session")
+def kineto_traces() -> ModuleType:
+    """Traces of torch.profiler by hand, which tests with and without XProf convert."""
+    path = Path(__file__).parent / "core" / "profiles" / "kineto_traces.py"
+    spec = importlib.util.spec_from_file_location("kineto_traces", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

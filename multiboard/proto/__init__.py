@@ -6,20 +6,9 @@ those of tensorboard/compat/proto (event, summary, tensor) and plugins/hparams/p
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, struct_pb2
-
-_Field = descriptor_pb2.FieldDescriptorProto
-_TYPES: Final = {
-    "double": _Field.TYPE_DOUBLE,
-    "float": _Field.TYPE_FLOAT,
-    "int32": _Field.TYPE_INT32,
-    "int64": _Field.TYPE_INT64,
-    "bool": _Field.TYPE_BOOL,
-    "string": _Field.TYPE_STRING,
-    "bytes": _Field.TYPE_BYTES,
-}
+from multiboard.proto.schema import message_classes
 
 _SCHEMA: Final = {
     "Event": "1 wall_time double, 2 step int64, 3 file_version string, 4 graph_def bytes, 5 summary Summary, "
@@ -46,47 +35,10 @@ _SCHEMA: Final = {
     "SessionEnd": "1 status int32, 2 end_time double",
     "Entry": "1 key string, 2 value google.protobuf.Value",
 }
-"""By message: fields as number, name, type; a star repeats, a question mark tells 0 from absent. A map is its entries."""
-
-_PACKAGE: Final = "multiboard"
+"""By message; see `multiboard.proto.schema`. A map from strings is its entries."""
 
 
-def _file() -> descriptor_pb2.FileDescriptorProto:
-    file = descriptor_pb2.FileDescriptorProto(name="multiboard.proto", package=_PACKAGE, syntax="proto3")
-    file.dependency.append("google/protobuf/struct.proto")
-    for name, fields in _SCHEMA.items():
-        message = file.message_type.add(name=name)
-        for field in fields.split(", "):
-            number, field_name, kind = field.split()
-            _add_field(message, int(number), field_name, kind)
-    return file
-
-
-def _add_field(message: descriptor_pb2.DescriptorProto, number: int, name: str, kind: str) -> None:
-    label = _Field.LABEL_REPEATED if kind.endswith("*") else _Field.LABEL_OPTIONAL
-    field = message.field.add(number=number, name=name, label=label)
-    if kind.endswith("?"):
-        field.proto3_optional = True
-        field.oneof_index = len(message.oneof_decl)
-        message.oneof_decl.add(name=f"_{name}")
-    kind = kind.rstrip("*?")
-    if kind in _TYPES:
-        field.type = _TYPES[kind]
-    else:
-        field.type = _Field.TYPE_MESSAGE
-        field.type_name = f".{kind}" if "." in kind else f".{_PACKAGE}.{kind}"
-
-
-def _messages() -> dict[str, Any]:
-    pool = descriptor_pool.DescriptorPool()
-    struct = descriptor_pb2.FileDescriptorProto()
-    struct_pb2.DESCRIPTOR.CopyToProto(struct)
-    pool.Add(struct)
-    pool.Add(_file())
-    return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")) for name in _SCHEMA}
-
-
-MESSAGES: Final = _messages()
+MESSAGES: Final = message_classes("events", _SCHEMA)
 Event = MESSAGES["Event"]
 Outline = MESSAGES["Outline"]
 """An Event whose values are still bytes: many empty ones would take fifty times their size as objects."""
