@@ -17,8 +17,10 @@
 - `optimizers`, `rates`: what is read of an optimizer around its step, and its learning rates.
 - `meter`, `loop`: the time of steps, and the loop that takes it; `memory`: what accelerators hold.
 - `graph`: records what a model does; `tracing`: how.
+- `profile`: PyTorch's profiler for one window of `multiboard.Profiler`, with `profile_layers`, `profile_devices` and
+  `profile_export`; `profile_handler`: sessions of traces that a program makes itself.
 - `threads`: keeps the writer thread on one core.
-- `_compat`: private names of PyTorch.
+- `_compat`, `_compat_profiler`: private names of PyTorch.
 """
 
 from multiboard_torch.attach import watch
@@ -28,6 +30,7 @@ from multiboard_torch.graph import graph
 from multiboard_torch.loop import Loop, loop
 from multiboard_torch.memory import memory_stats
 from multiboard_torch.meter import Meter
+from multiboard_torch.profile_handler import trace_handler
 from multiboard_torch.reads import log_grads, log_params
 from multiboard_torch.tracing.recording import Recording
 
@@ -42,5 +45,6 @@ __all__ = [
     "log_params",
     "loop",
     "memory_stats",
+    "trace_handler",
     "watch",
 ]

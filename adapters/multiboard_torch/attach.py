@@ -19,7 +19,7 @@ from multiboard_torch.activations import Activations
 from multiboard_torch.capture import Watch
 from multiboard_torch.claims import Claim
 from multiboard_torch.draft import Processes
-from multiboard_torch.options import check_options
+from multiboard_torch.options import check_options, check_profiler
 from multiboard_torch.spacing import Spacing, check_overhead
 from multiboard_torch.statistics import kernel_for
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from torch.optim import Optimizer
 
+    from multiboard.profile.profiler import Profiler
     from multiboard.selection import Chosen
 
 
@@ -46,6 +47,7 @@ def watch(
     overhead: float | None = None,
     per_rank: bool = False,
     start_step: int = 0,
+    profiler: Profiler | None = None,
 ) -> Watch:
     """Write the distributions of parameters, gradients and updates, and the learning rate, at every n-th optimizer step.
 
@@ -78,6 +80,7 @@ def watch(
             last one is written as `multiboard/overhead`.
         per_rank: every process writes what it holds (its shards) to a run of its own, `rank<i>` below the directory of rank 0's.
         start_step: number of updates made before, when a training is resumed.
+        profiler: a `multiboard.Profiler` that follows the updates, e.g. `mb.Profiler(run, start=500)`, one per process.
 
     Returns:
         A handle that counts the steps and takes the hooks off again; it need not be kept.
@@ -103,6 +106,7 @@ def watch(
         raise ArgumentError("model", model, "pass the torch.nn.Module that is trained")
     optimizers = _check_optimizers(optimizer)
     check_start_step(start_step)
+    check_profiler(profiler)
     options = check_options(log, histograms=histograms, norms=norms, sample=sample)
     limit, interval = check_overhead(overhead), check_positive("every", every)
     chosen = None if layers is None else Selection("layers", layers)
@@ -116,6 +120,8 @@ def watch(
         kernel_for(device)  # compiled now, and not at the first captured step
     try:
         handle.begin(None if watched is None else Activations(model, watched, handle.report))
+        if profiler is not None:
+            handle.drive(profiler)
     except BaseException:
         handle.remove()
         raise

@@ -19,6 +19,7 @@ from multiboard_torch.distributed import rank
 from multiboard_torch.draft import Draft, Found, found_parameter
 from multiboard_torch.layers import named_buffers
 from multiboard_torch.optimizers import has_closure, held_by, states, unscaled, was_skipped
+from multiboard_torch.profile_layers import ModelNames, own_work
 from multiboard_torch.rates import learning_rates
 from multiboard_torch.spacing import Stopwatch
 from multiboard_torch.unseen import UNSEEN
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
+    from multiboard.profile.profiler import Profiler
     from multiboard.run import Run
     from multiboard.values import Capture
     from multiboard_torch.activations import Activations
@@ -49,6 +51,7 @@ class Watch:
     Attributes:
         step: the global step of the next update: before and inside `optimizer.step()` that of the loss just computed, afterwards
             one more.
+        profiler: follows the steps; None if there is none.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Watch:
         start_step: int,
     ) -> None:
         self.step = start_step
+        self.profiler: Profiler | None = None
         self._model, self._optimizers, self._run = model, tuple(optimizers), run
         self._options, self._claim, self._spacing, self._processes = options, claim, spacing, processes
         self._activations: Activations | None = None
@@ -89,10 +93,18 @@ class Watch:
         listen(self)
         self._plan()
 
+    def drive(self, profiler: Profiler) -> None:
+        """Let a profiler follow the steps from now on, each from the end of the update before to the end of its own."""
+        profiler.attach(self._run, "torch", names=ModelNames(self._model))
+        self.profiler = profiler
+        profiler.reached(self.step)
+
     def remove(self) -> None:
         """Take all hooks off; a second call does nothing. Captures already taken are still written."""
         if self._stepped:
             self._end_update()
+        if self.profiler is not None and self._handles:
+            self.profiler.end()
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
@@ -200,9 +212,10 @@ class Watch:
         """Do a part of the capture; if it fails the rest of it is left out, too."""
         if self._due and not is_capturing():
             device = next((parameter.device for parameter in self._model.parameters()), torch.device("cpu"))
-            self._due = self._guard(
-                lambda: self._stopwatch.measure(action, device), f"the capture of step {self.step} was left out"
-            )
+            with own_work(self.profiler):
+                self._due = self._guard(
+                    lambda: self._stopwatch.measure(action, device), f"the capture of step {self.step} was left out"
+                )
 
     def _guard(self, action: Callable[[], None], otherwise: str) -> bool:
         try:
@@ -225,6 +238,8 @@ class Watch:
         self._draft, self._stage, self._own = None, STAGE, []
         self.step += 1
         self._plan()
+        if self.profiler is not None and self.step >= self.profiler.next_step and not is_capturing():
+            self.profiler.reached(self.step)
 
     def _plan(self) -> None:
         """Decide whether the next update is captured, and count activations from now on if so."""

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from multiboard.loop import Loop, measured_loop
 from multiboard_torch.meter import Meter, check_watching
+from multiboard_torch.options import check_profiler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from multiboard.meter import StepCounter
+    from multiboard.profile.profiler import Profiler
     from multiboard.run import Run
 
 __all__ = ["Loop", "loop"]
@@ -28,6 +30,7 @@ def loop(
     watching: StepCounter | None = None,
     examples: float | Callable[[_Batch], float] | None = None,
     memory: bool = True,
+    profiler: Profiler | None = None,
 ) -> Loop[_Batch]:
     """Return the batches of a loader as a loop that measures itself: make it once, and iterate over it in every epoch.
 
@@ -46,6 +49,8 @@ def loop(
             array in a tuple, list or dict, or else of the first element that has a length. If it cannot be told,
             `perf/examples_per_s` is left out, which is said once.
         memory: write the memory of accelerators.
+        profiler: a `multiboard.Profiler` that marks the waits for batches, and follows the batches as its steps without
+            `watching`. With it, it is that of the handle by default.
 
     Raises:
         ArgumentError: an argument is not one of the possible ones.
@@ -62,4 +67,7 @@ def loop(
     """
     counter = None if watching is None else check_watching(watching)
     make_meter = partial(Meter, run, every=every, memory=memory)
-    return measured_loop(loader, run, make_meter, start_step=start_step, watching=counter, examples=examples)
+    if profiler is not None and counter is None:
+        check_profiler(profiler)
+        profiler.attach(run, "torch")
+    return measured_loop(loader, run, make_meter, start_step=start_step, watching=counter, examples=examples, profiler=profiler)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +16,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import multiboard as mb
 from multiboard import tags
 from multiboard.graph.ir import layer_path
+from multiboard.profile.tracer import Request
 from multiboard_torch.graph import graph
+from multiboard_torch.profile import make_tracer
 from multiboard_torch.tracing.trees import tensors
 
 
@@ -243,3 +247,42 @@ def assert_nothing_left(model):
     assert not any(module._forward_pre_hooks for module in model.modules())
     assert torch.overrides._len_torch_function_stack() == 0
     assert torch.utils._python_dispatch._len_torch_dispatch_stack() == 0
+
+
+@pytest.fixture
+def tracer(tmp_path):
+    """A function `tracer(**request)` that makes PyTorch's tracer of a window; at the end of the test it is stopped."""
+    made = []
+
+    def make(level="default", *, memory=False, layers=True, python=False, names=None, host_only=False, snapshot=False):
+        folder = tmp_path / f"raw{len(made)}"
+        folder.mkdir()
+        made.append(make_tracer(Request(str(folder), level, memory, layers, python, names, host_only, snapshot)))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.abort()
+
+
+@pytest.fixture
+def traced(tracer):
+    """A function `traced(work, steps=1, **request)` that returns the ranges of a window in which `work(step)` was done."""
+
+    def run(work, steps=1, **request):
+        window = tracer(**request)
+        window.prepare()
+        window.start()
+        for step in range(steps):
+            window.step(step)
+            work(step)
+        return ranges_of(window.stop())
+
+    return run
+
+
+def ranges_of(raws):
+    """Return the ranges of a trace, in the order of their beginning."""
+    events = json.loads(Path(raws[0].path).read_text())["traceEvents"]
+    found = [event for event in events if event.get("ph") == "X" and event.get("cat") in {"cpu_op", "user_annotation"}]
+    return sorted(found, key=lambda event: (event["ts"], -event["dur"]))

@@ -57,5 +57,5 @@ def test_the_handle_describes_itself(network, log_dir):
 
 def test_the_public_names_are_these():
     classes = ["Loop", "Meter", "Recording", "Watch"]
-    functions = ["clip_grad_norm_", "graph", "log_grads", "log_params", "loop", "memory_stats", "watch"]
+    functions = ["clip_grad_norm_", "graph", "log_grads", "log_params", "loop", "memory_stats", "trace_handler", "watch"]
     assert sorted(mbt.__all__) == classes + functions

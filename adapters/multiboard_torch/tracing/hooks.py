@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import sys
 import threading
+import warnings
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import torch
 from torch.nn.modules import module as module_hooks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import nn
     from torch.utils.hooks import RemovableHandle
 
@@ -76,6 +80,17 @@ def _is_last(handles: list[RemovableHandle]) -> bool:
 
 
 _HOOKS: Final = _Hooks()
+
+
+def silence_compiled() -> Callable[[], None]:
+    """Keep compiled modules from warning of hooks on all modules, which a user has not set; returns what ends that."""
+    warnings.filterwarnings("ignore", "Using `torch.compile.module.` when there are global hooks", UserWarning)
+    return partial(_remove_filter, warnings.filters[0])
+
+
+def _remove_filter(entry: object) -> None:
+    if entry in warnings.filters:
+        warnings.filters.remove(entry)  # type: ignore[attr-defined]
 
 
 def begin_modules(listener: Listener) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
@@ -14,7 +13,7 @@ from torch.utils import _python_dispatch as dispatch
 
 from multiboard_torch._compat import is_innermost, leave_mode
 from multiboard_torch.tracing.compiler import begin_eager, end_eager
-from multiboard_torch.tracing.hooks import begin_modules, end_modules
+from multiboard_torch.tracing.hooks import begin_modules, end_modules, silence_compiled
 from multiboard_torch.tracing.modes import Functions, Operators
 
 if TYPE_CHECKING:
@@ -47,9 +46,7 @@ class Listening:
 
     def begin_modules(self, listener: Listener) -> None:
         """Hear of all modules."""
-        # A compiled module warns of hooks on all modules, which a user has not set.
-        warnings.filterwarnings("ignore", "Using `torch.compile.module.` when there are global hooks", UserWarning)
-        self._exits.callback(_remove_filter, warnings.filters[0])
+        self._exits.callback(silence_compiled())
         self._exits.callback(end_modules, listener)  # first, so that a failure on the way leaves nothing behind
         begin_modules(listener)
 
@@ -112,11 +109,6 @@ class Listening:
         finally:
             for mode, _ in reversed(left):
                 mode.__enter__()
-
-
-def _remove_filter(entry: object) -> None:
-    if entry in warnings.filters:
-        warnings.filters.remove(entry)  # type: ignore[attr-defined]
 
 
 def _has_fast_path(module: nn.Module) -> bool:
