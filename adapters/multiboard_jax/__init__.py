@@ -15,12 +15,13 @@ from multiboard_jax.graph import graph
 from multiboard_jax.loop import Loop, loop
 from multiboard_jax.memory import memory_stats
 from multiboard_jax.meter import Meter
+from multiboard_jax.naming import name_layers
 from multiboard_jax.optimizer import tap
 from multiboard_jax.reads import watch_params
 from multiboard_jax.tagging import log_inside, tag, tag_tree
 from multiboard_jax.wrapping import wrap_train_step
 
 __all__ = [
-    "Loop", "Meter", "WrappedStep", "graph", "log_inside", "loop", "memory_stats", "tag", "tag_tree", "tap", "watch_params",
-    "wrap_train_step",
+    "Loop", "Meter", "WrappedStep", "graph", "log_inside", "loop", "memory_stats", "name_layers", "tag", "tag_tree", "tap",
+    "watch_params", "wrap_train_step",
 ]  # fmt: skip

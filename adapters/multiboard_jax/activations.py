@@ -50,7 +50,7 @@ class Seen:
     """
 
     def __init__(self, selection: Selection) -> None:
-        self.watcher = Watcher(self._tag, (selection, _marks.get()), marks=_marks.get())
+        self.watcher = Watcher(self._tag, (selection, _marks.get()), marks=_marks.get(), names_optimizers=True)
         self.selection = selection
         self._called: dict[str, None] = {}
         self._meant: dict[str, None] = {}
@@ -136,13 +136,13 @@ def marked_if_possible(trace: Callable[..., Any]) -> Callable[..., Any]:
 def named_layers(arguments: Any) -> Iterator[None]:
     """Put every NNX and equinox layer into a `jax.named_scope` of its path while a step is called inside; linen does it itself.
 
-    Only the metadata of operations changes; a layer that cannot be told from others has no scope. To be used inside the trace of
-    a plain variant.
+    Optimizers that Flax calls have a scope as well. Only the metadata of operations changes; a layer that cannot be told from
+    others has no scope. To be used inside the trace of a step.
 
     Args:
         arguments: of the step, as they are seen inside the trace.
     """
-    with watching(Watcher(lambda _, __, output: output, None, marks=False), arguments):
+    with watching(Watcher(lambda _, __, output: output, None, marks=False, names_optimizers=True), arguments):
         yield
 
 

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import functools
-import operator
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 import jax
 
-from multiboard.arrays import transfers_allowed
 from multiboard.errors import ArgumentError
 from multiboard_jax._compat import is_traced
+from multiboard_jax.activations import named_layers
 from multiboard_jax.compiled import home_of
 from multiboard_jax.delivery import Delivery
 from multiboard_jax.distributed import placement_of
 from multiboard_jax.metrics import check, metrics_of
+from multiboard_jax.profile_driver import Driver
+from multiboard_jax.step_arguments import any_deleted, check_step_number
 from multiboard_jax.variants import variants
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from multiboard.profile.profiler import Profiler
     from multiboard.run import Run
     from multiboard_jax.distributed import Placement
     from multiboard_jax.measured import Measurement
@@ -33,7 +36,11 @@ _REPEAT: Final = "; if its own jit has static_argnums or static_argnames, repeat
 
 
 class WrappedStep:
-    """A training step that logs; made by `wrap_train_step`. One thread calls it."""
+    """A training step that logs; made by `wrap_train_step`. One thread calls it.
+
+    Attributes:
+        profiler: what it drives, if anything.
+    """
 
     def __init__(
         self,
@@ -46,6 +53,7 @@ class WrappedStep:
         start_step: int,
         metrics: bool,
         graph: bool,
+        profiler: Profiler | None,
     ) -> None:
         functools.update_wrapper(self, train_step, updated=())
         self._step = start_step
@@ -58,6 +66,8 @@ class WrappedStep:
         self._unchecked = metrics
         self._forced = self._paused = False
         self._undrawn = graph
+        self.profiler = profiler
+        self._driver: Driver | None = None
         self._failures = self._left_out = 0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -66,7 +76,9 @@ class WrappedStep:
             return self._inside(args, kwargs)
         if self._undrawn:
             self._draw(args, kwargs)
-        step, delivery = self._step, self._delivery
+        step, delivery, profiler = self._step, self._delivery, self.profiler
+        if profiler is not None and step >= profiler.next_step:
+            self._driven(profiler, (args, kwargs)).begins(step)
         if not step % self._every or self._forced:
             result, measurement = self._captured(args, kwargs)
         else:
@@ -76,6 +88,8 @@ class WrappedStep:
             delivery.metrics(result, step)
         if measurement is not None:
             delivery.measurement(measurement, step)
+        if profiler is not None and step + 1 >= profiler.next_step:
+            self._driven(profiler, (args, kwargs)).ends(step)
         return result
 
     @property
@@ -88,7 +102,7 @@ class WrappedStep:
 
     @step.setter
     def step(self, number: int) -> None:
-        self._step = _checked(number)
+        self._step = check_step_number(number)
 
     @property
     def latest(self) -> Any:
@@ -106,6 +120,16 @@ class WrappedStep:
     def log_now(self) -> None:
         """Capture the next update whatever `every` says, also while paused; in a job of several processes call it on all."""
         self._forced = True
+
+    def drive(self, profiler: Profiler) -> None:
+        """Let a profiler follow the steps from the next one on; one that is driven already stays.
+
+        Raises:
+            ArgumentError: another profiler is.
+        """
+        if self.profiler not in {None, profiler}:
+            raise ArgumentError("profiler", profiler, "pass None: the wrapped step drives another one")
+        self.profiler = profiler
 
     def lower(self, *args: Any, **kwargs: Any) -> Any:
         """Lower the plain variant for these arguments, as a jitted function does; makes no update."""
@@ -131,11 +155,19 @@ class WrappedStep:
 
     def _first_call(self, *args: Any, **kwargs: Any) -> Any:
         plain = self._compiled((args, kwargs)).plain
-        complaint = self._complaint(plain, args, kwargs)
-        if complaint is not None:
-            raise complaint
-        self._plain = plain
-        return plain(*args, **kwargs)
+        # A step that came compiled is traced now, and not by us.
+        with nullcontext() if self.profiler is None else named_layers((args, kwargs)):
+            complaint = self._complaint(plain, args, kwargs)
+            if complaint is not None:
+                raise complaint
+            self._plain = plain
+            return plain(*args, **kwargs)
+
+    def _driven(self, profiler: Profiler, arguments: Any) -> Driver:
+        if self._driver is None:
+            self._compiled(arguments)  # it tells which process this is, and with it whether there is a run
+            self._driver = Driver(profiler, self._delivery.run, arguments)
+        return self._driver
 
     def _inside(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Be the step itself, where there is no update: nothing of a trace may be kept, counted or written."""
@@ -186,7 +218,7 @@ class WrappedStep:
             if complaint is None:
                 return measured(*args, **kwargs)
         except Exception as error:
-            if _any_deleted((args, kwargs)):
+            if any_deleted((args, kwargs)):
                 raise  # the update had begun with donated buffers: there is nothing left to begin again with
             failure = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
         else:
@@ -220,20 +252,3 @@ class WrappedStep:
         if known is None:
             known = self._measured[placement] = self._compiled(arguments).measured(placement)
         return known
-
-
-def _any_deleted(arguments: Any) -> bool:
-    arrays = [leaf for leaf in jax.tree.leaves(arguments) if isinstance(leaf, jax.Array)]
-    return any(not isinstance(array, jax.core.Tracer) and array.is_deleted() for array in arrays)
-
-
-def _checked(number: Any) -> int:
-    """Return the number of a step; a device array is waited for."""
-    try:
-        with transfers_allowed():
-            step = operator.index(number)
-    except Exception:  # noqa: BLE001  # whatever a foreign array raises
-        step = -1
-    if isinstance(number, bool) or step < 0:
-        raise ArgumentError("step", number, "pass the number of updates taken before, an integer of at least 0")
-    return step

@@ -7,7 +7,7 @@ summed up in them; what cannot be opened runs as it is, and the names in it are 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import jax
 from jax import lax
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from multiboard_jax.distributed import Placement
 
 __all__ = ["Harvest", "Tagged", "harvest"]
+
+
+SCOPE: Final = "multiboard"
+"""Around what is computed only to be measured, so that a profile does not count it as work of the layers."""
 
 
 @dataclass(slots=True)
@@ -101,7 +105,8 @@ def _found_beside(closed: ClosedJaxpr, inputs: Sequence[Any], result: Harvest) -
     if not any(names_in(eqn, setting) for eqn in closed.jaxpr.eqns):
         return []
     copy = Walk(setting, result.lost)
-    copy.run(closed.jaxpr, *([_apart(value) for value in values] for values in (closed.consts, inputs)))
+    with jax.named_scope(SCOPE):
+        copy.run(closed.jaxpr, *([_apart(value) for value in values] for values in (closed.consts, inputs)))
     return copy.found
 
 

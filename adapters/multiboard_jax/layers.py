@@ -19,6 +19,7 @@ import jax
 
 from multiboard_jax._compat import apart, is_lifted
 from multiboard_jax.layer_paths import is_linen, is_nnx, join, layers_in, likeness, mark_of, marked, module_classes
+from multiboard_jax.optimizer_calls import optimizer_functions, optimizer_scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -48,15 +49,18 @@ class Watcher:
         observe: called with the path of a layer, the layer and what it returned; its result is returned instead.
         key: linen keeps the traces of some layers for others: they are kept apart by this and the layer's path. None lets it.
         marks: write paths into the NNX modules while they are watched.
+        names_optimizers: let optimizers have a scope, too.
 
     Attributes:
-        marks: as given.
+        marks, names_optimizers: as given.
         frames: the layers that are being called, the innermost last.
         nameless: the classes of layers that were called and have no path.
     """
 
-    def __init__(self, observe: Callable[[str, Any, Any], Any], key: Hashable, *, marks: bool) -> None:
-        self.marks = marks
+    def __init__(
+        self, observe: Callable[[str, Any, Any], Any], key: Hashable, *, marks: bool, names_optimizers: bool = False
+    ) -> None:
+        self.marks, self.names_optimizers = marks, names_optimizers
         self._observe, self._key = observe, key
         self._paths: dict[int, tuple[str, Any]] = {}
         self._alike: dict[Hashable, set[str]] = defaultdict(set)
@@ -180,9 +184,10 @@ class _Replaced:
     def enter(self) -> None:
         with self._lock:
             self._users += 1
-            for owner, name in set(_watched_functions()) - self._originals.keys():
+            updates = set(optimizer_functions())
+            for owner, name in {*_watched_functions(), *updates} - self._originals.keys():
                 original = vars(owner)[name]
-                setattr(owner, name, _watched(original, owner, name))
+                setattr(owner, name, (_updating if (owner, name) in updates else _watched)(original, owner, name))
                 self._originals[owner, name] = original, vars(owner)[name]
 
     def leave(self) -> None:
@@ -231,6 +236,16 @@ def _watched(original: Any, owner: Any, name: str) -> Callable[..., Any]:
         return merged
 
     return call if isinstance(owner, type) else merge
+
+
+def _updating(original: Any, owner: Any, name: str) -> Callable[..., Any]:
+    @functools.wraps(getattr(owner, name))
+    def update(*args: Any, **kwargs: Any) -> Any:
+        named = _local.watcher is not None and _local.watcher.names_optimizers
+        with optimizer_scope() if named else contextlib.nullcontext():
+            return original(*args, **kwargs)
+
+    return update
 
 
 def _is_wrapper(cls: type) -> bool:

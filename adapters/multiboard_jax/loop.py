@@ -6,12 +6,15 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from multiboard.loop import Loop, measured_loop
+from multiboard_jax.capture import WrappedStep
 from multiboard_jax.meter import Meter, check_watching
+from multiboard_jax.profile_driver import check_profiler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from multiboard.meter import StepCounter
+    from multiboard.profile.profiler import Profiler
     from multiboard.run import Run
 
 __all__ = ["Loop", "loop"]
@@ -28,6 +31,7 @@ def loop(
     watching: StepCounter | None = None,
     examples: float | Callable[[_Batch], float] | None = None,
     memory: bool = True,
+    profiler: Profiler | None = None,
 ) -> Loop[_Batch]:
     """Return the batches of a loader as a loop that measures itself: make it once, and iterate over it in every epoch.
 
@@ -47,6 +51,8 @@ def loop(
             tuple, list or dict, or else of the first element that has a length. If it cannot be told, `perf/examples_per_s` is
             left out, which is said once.
         memory: write the memory of accelerators.
+        profiler: a `multiboard.Profiler` whose waits for input are those of the loop. The step that is watched drives it, and
+            without `watching` the loop does. A step that was wrapped with a profiler needs none here.
 
     Raises:
         ArgumentError: an argument is not one of the possible ones.
@@ -62,5 +68,10 @@ def loop(
         5
     """
     counter = None if watching is None else check_watching(watching)
+    driven = check_profiler(profiler)
+    if driven is not None and isinstance(watching, WrappedStep):
+        watching.drive(driven)
+    elif driven is not None:
+        driven.attach(run, "jax")
     make_meter = partial(Meter, run, every=every, memory=memory)
-    return measured_loop(loader, run, make_meter, start_step=start_step, watching=counter, examples=examples)
+    return measured_loop(loader, run, make_meter, start_step=start_step, watching=counter, examples=examples, profiler=driven)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,11 +10,11 @@ import jax
 import numpy as np
 
 from multiboard import tags
-from multiboard_jax.activations import seen
+from multiboard_jax.activations import named_layers, seen
 from multiboard_jax.buffers import bind_buffers, bind_module_buffers
 from multiboard_jax.collected import is_scalar, rows, scalars
 from multiboard_jax.distributed import replicated
-from multiboard_jax.harvest import Harvest, harvest
+from multiboard_jax.harvest import SCOPE, Harvest, harvest
 from multiboard_jax.norms import norms_of
 from multiboard_jax.optimizer import taps_seen
 from multiboard_jax.parameters import add_parameters, held
@@ -169,7 +168,7 @@ class _Seeing:
 
     def _seen(self, arguments: Any) -> AbstractContextManager[Seen | None]:
         if self.options.activations is None:
-            return nullcontext()
+            return named_layers(arguments)
         return seen(self.options.activations, arguments)
 
 
@@ -206,9 +205,10 @@ def _measurement(found: Harvest, holders: Held, seeing: _Seeing, placement: Plac
     order = {group: i for i, group in enumerate(tags.GROUPS)}
     names = sorted((name for name in found.found if name not in single), key=lambda name: order.get(_group(name), len(order)))
     many = {name: found.found[name] for name in names}
-    measured = (rows if options.histograms else norms_of)(many, placement)
+    with jax.named_scope(SCOPE):
+        packed = pack((rows if options.histograms else norms_of)(many, placement))
     return Measurement(
-        packed=replicated(pack(measured), placement),
+        packed=replicated(packed, placement),
         scalars=replicated(scalars(single), placement),
         names=tuple(names),
         descriptions=tuple((name, found.found[name].label.description) for name in names),

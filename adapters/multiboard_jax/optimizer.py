@@ -12,6 +12,7 @@ import jax
 from multiboard import tags
 from multiboard.errors import ArgumentError
 from multiboard_jax._compat import is_collecting
+from multiboard_jax.optimizer_calls import optimizer_scope
 from multiboard_jax.optimizer_state import bind_state, is_accumulating
 from multiboard_jax.paths import places
 from multiboard_jax.tagging import HISTOGRAM, Label, bind, is_number
@@ -73,13 +74,14 @@ class _Tap(NamedTuple):
 
     def update(self, updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
         if not is_collecting():
-            changes, new_state = self.inner(updates, state, params, **extra)
+            with optimizer_scope():
+                changes, new_state = self.inner(updates, state, params, **extra)
             return changes, new_state
         _nesting.met += 1
         names_all = not _nesting.inside_automatic
         accumulating = is_accumulating(state)
         seen = self._bind(tags.GRADS, updates, _MICRO_STEP if accumulating else self.stage)
-        with _nesting.entered(automatic=False):
+        with _nesting.entered(automatic=False), optimizer_scope():
             changes, new_state = self.inner(seen, state, self._bind(tags.PARAMS, params), **extra)
         return self._named(changes, new_state, params, accumulating=accumulating) if names_all else (changes, new_state)
 
@@ -93,7 +95,8 @@ class _Tap(NamedTuple):
             if not self._has_taps_inside(updates, state, params, extra):
                 updates = self._bind(tags.GRADS, updates, _MICRO_STEP if accumulating else self.stage)
                 params = self._bind(tags.PARAMS, params)
-            changes, new_state = self.inner(updates, state, params, **extra)
+            with optimizer_scope():
+                changes, new_state = self.inner(updates, state, params, **extra)
         return self._named(changes, new_state, params, accumulating=accumulating)
 
     def _has_taps_inside(self, updates: Any, state: Any, params: Any, extra: Any) -> bool:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 import jax
 
 from multiboard.errors import ArgumentError
-from multiboard_jax.activations import marked_if_possible, named_layers
+from multiboard_jax.activations import marked_if_possible
 from multiboard_jax.compiled import asked_placement, home_of, unbound
 from multiboard_jax.measured import Measurement, measured_nnx_step, measured_step
+from multiboard_jax.naming import named
 from multiboard_jax.reachable import holds_nnx_state, is_equinox_module
 
 if TYPE_CHECKING:
@@ -72,12 +73,12 @@ def _variants(step: _Step, arguments: Any, jit_options: Mapping[str, Any], optio
     if home == "flax" or (not home and holds_nnx_state(arguments)):
         from flax import nnx
 
-        plain: _Step = step if home else nnx.jit(_named(step), **jit_options)
+        plain: _Step = step if home else nnx.jit(named(step), **jit_options)
         return Variants(plain, lambda place: nnx.jit(_again(measured_nnx_step(step, options, place), options), **jit_options))
     if home == "equinox" or (not home and _needs_filter(arguments)):
         return _filtered(step, jit_options, options)
     measured = _measured_jitted if home else measured_step
-    plain = step if home else jax.jit(step, **jit_options)
+    plain = step if home else jax.jit(named(step), **jit_options)
     return Variants(plain, lambda place: jax.jit(_again(measured(step, options, place), options), **jit_options))
 
 
@@ -88,7 +89,7 @@ def _filtered(step: _Step, jit_options: Mapping[str, Any], options: Options) -> 
     jitted = home_of(step) == "equinox"
     inner = getattr(step, "__wrapped__", step) if jitted else step
     return Variants(
-        step if jitted else filter_jit(_named(step)),
+        step if jitted else filter_jit(named(step)),
         lambda place: filter_jit(_again(measured_step(inner, options, place), options)),
     )
 
@@ -122,17 +123,6 @@ def _hashable(step: _Step) -> _Step:
 
 def _again(measured: _Measured, options: Options) -> _Measured:
     return measured if options.activations is None else marked_if_possible(measured)
-
-
-def _named(step: _Step) -> _Step:
-    """Return the step with the names of its layers in the metadata of its operations, for profiles and graphs."""
-
-    @functools.wraps(step)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        with named_layers((args, kwargs)):
-            return step(*args, **kwargs)
-
-    return run
 
 
 def _shifted(jit_options: Mapping[str, Any], count: int) -> dict[str, Any]:

@@ -15,11 +15,13 @@ from multiboard.errors import ArgumentError
 from multiboard_jax.capture import WrappedStep
 from multiboard_jax.compiled import check_step
 from multiboard_jax.options import check_jit_options, check_options
+from multiboard_jax.profile_driver import check_profiler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
 
+    from multiboard.profile.profiler import Profiler
     from multiboard.run import Run
     from multiboard.selection import Chosen
 
@@ -41,6 +43,7 @@ def wrap_train_step(
     donate_argnames: str | Sequence[str] = (),
     metrics: bool = True,
     graph: bool = False,
+    profiler: Profiler | None = None,
 ) -> WrappedStep:
     """Compile a training step, and log its metrics and, at every n-th step, distributions of parameters, gradients and updates.
 
@@ -86,6 +89,8 @@ def wrap_train_step(
             stay as they are, and entries of nested dicts have such names; None is left out. False logs nothing of it.
         graph: show the graph of the step in the Graphs tab, as the function `graph` does, when it is called for the first time:
             it is traced once more for that, which for a GPT-2 takes a second or two.
+        profiler: a `multiboard.Profiler` that this step drives: its windows are of global steps, and layers of NNX and equinox
+            have their names in it. If the window has a captured step, its profile has the measurement, as 'multiboard/...'.
 
     Returns:
         The step, to be called as before; it returns the same. It has `step`, `pause`, `resume` and `log_now`.
@@ -115,7 +120,9 @@ def wrap_train_step(
     rate = None if learning_rate is None else functools.partial(_rate, learning_rate)
     interval, first = check_positive("every", every), check_start_step(start_step)
     logged = check_flag("metrics", metrics), check_flag("graph", graph)
-    return WrappedStep(train_step, _check_run(run), interval, options, jit_options, rate, first, *logged)
+    return WrappedStep(
+        train_step, _check_run(run), interval, options, jit_options, rate, first, *logged, check_profiler(profiler)
+    )
 
 
 def _check_run(run: Run | None) -> Run | None:
