@@ -13,7 +13,7 @@
 - What lets a model make its variables without a batch (`compute_output_spec`). Without it the model counts as not built.
 - The losses that layers have added in their last call (`_losses`, `_loss_ids`). Without them those of a trace take their place.
 - The graph of a function inside a graph of TensorFlow (`_get_function`). Without it a loop is drawn as one operation.
-- Whether PyTorch's profiler is running (`_profiler_enabled`). Without it a window of ours would end that of somebody else.
+- Whether TensorFlow's profiler was started (`_profiler`). Without it a session that was refused may stand in the way of others.
 - The trace that JAX is in tells whether a tensor may leave the train step. Without it nothing is taken out of the step.
 """
 
@@ -95,12 +95,13 @@ def function_graph(graph: Any, name: str) -> Any | None:
     return getattr(find(name), "graph", None) if callable(find) else None
 
 
-def torch_profiler_runs() -> bool:
-    """Whether a profiler of PyTorch is running; False where PyTorch does not tell."""
-    import torch
-
-    runs = getattr(torch.autograd, "_profiler_enabled", None)
-    return bool(runs()) if callable(runs) else False
+def tensorflow_profiler_started() -> bool | None:
+    """Whether somebody in this process has started TensorFlow's profiler and not stopped it; None where it does not tell."""
+    try:
+        from tensorflow.python.profiler.profiler_v2 import _profiler
+    except ImportError:
+        return None
+    return _profiler is not None
 
 
 def built_variables(optimizer: Any) -> list[Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from threading import get_ident
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from multiboard.values import Capture
 from multiboard_keras import statistics
 from multiboard_keras.gradients import micro_batches
-from multiboard_keras.profile import Window
+from multiboard_keras.profile import make_driver
 from multiboard_keras.scalars import find_obstacle, iterations, only_scalars
 from multiboard_keras.times import Times
 from multiboard_keras.train_function import Due, TrainFunction, remove_left, stand_in_of
@@ -81,6 +82,7 @@ class Batches:
                 rates=not self._rates_at_captures,
                 groups=options.groups if options.captures else None,
                 selection=options.selection,
+                profiled=options.profiles,
             )
         self.function = function
         self._times: Times | None = None
@@ -88,11 +90,15 @@ class Batches:
             self._times = Times(
                 self._naming.run, options.batches, rate=options.rate, step=self._steps.next, traces=function.traces
             )
-        self._window = Window(options.profiled, self._naming.run.log_dir, self._reporting.report)
+        self._told: bool | None = None  # whether Keras tells callbacks of the end of a batch on the training thread
+        self._thread = get_ident()
+        self._profile = None
+        with self._reporting.of("profile"):
+            self._profile = make_driver(model, options, fit, function)
         self._epoch_due = self._delivered = self._own_loop = False
         self._scalars: frozenset[str] = frozenset()
         self._batch: int | None = None
-        self._calls = self._last = self._updates = 0
+        self._last = self._updates = 0
         self._began = 0.0
         function.install(self)
 
@@ -102,7 +108,8 @@ class Batches:
         if self._graphs is not None:
             self._graphs.end()
         self.function.remove()
-        self._window.close()
+        if self._profile is not None:
+            self._profile.end_fit()
 
     def begin_epoch(self, epoch: int) -> None:
         """Decide whether the first step of the epoch is captured."""
@@ -113,9 +120,13 @@ class Batches:
             self._updates = iterations(self._model.optimizer)
         if self._times is not None:
             self._times.begin()
+        if self._profile is not None and self._steps.next >= self._profile.profiler.next_step:
+            self._profile.begins(self._steps.next, waits=not self.function.draws)
 
     def end_training(self) -> None:
         """End the training part of an epoch, if it has not ended yet."""
+        if self._profile is not None and self._profile.in_step:
+            self._profile.pauses(self._steps.next)
         if self._times is not None:
             self._times.end()
         if self._uncounted and self._delivered:
@@ -146,9 +157,16 @@ class Batches:
     def begin_batch(self, batch: int) -> None:
         """Take note of the batch that comes."""
         self._batch = self._last = batch
-        self._calls += 1
-        self._window.before(self._calls)
+        if self._profile is not None and self._profile.in_step:
+            self._profile.drawn()
         self._began = perf_counter()
+
+    def end_batch(self) -> None:
+        """Take note that the callbacks before this one have heard of the end of a batch, which may take them a while."""
+        if self._profile is not None and (self._profile.in_step or self._told is None):
+            self._told = get_ident() == self._thread
+            if self._told and not self.function.draws:
+                self._profile.waits()
 
     # ------------------------------------------------------------------ what the train function calls
 
@@ -164,7 +182,8 @@ class Batches:
         capture = self._epoch_due or (every > 0 and step // every > (first - 1) // every)
         metrics = self._options.batches > 0 and self._metrics_due(first, step, batch, done)
         shapes = self._graphs is not None and self._graphs.waits
-        return Due(done, first, step, complete and metrics, complete and capture, shapes)
+        waiting = self._profile.profiler.waiting if self._profile is not None and self._profile.in_step else None
+        return Due(done, first, step, complete and metrics, complete and capture, shapes, waiting)
 
     def deliver(self, due: Due, found: Yield) -> None:
         """Log what a call of the train function has yielded."""
@@ -179,11 +198,15 @@ class Batches:
         if self._times is not None:
             with self._reporting.of("step time"):
                 self._times.step(self._steps.next, found.logs, found.examples)
-        self._window.after(self._calls)
         if due.shapes and self._graphs is not None:
             self._graphs.batch(found.shapes, found.examples, due.first)
             if self._times is not None:
                 self._times.begin()  # the next step begins now
+        if self._profile is not None and due.step + 1 >= self._profile.profiler.next_step:
+            if due.done == self._fit.params.get("steps"):
+                self._profile.pauses(self._steps.next)
+            else:
+                self._profile.begins(self._steps.next, waits=not self.function.draws and not self._told)
 
     def in_fit(self) -> bool:
         """Tell whether the fit goes on: the next one has a history of its own."""

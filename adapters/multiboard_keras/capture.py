@@ -27,6 +27,7 @@ from multiboard_keras.tracing.log import Graphs
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from multiboard.profile.profiler import Profiler
     from multiboard.selection import Chosen
     from multiboard_keras.naming import Naming
     from multiboard_keras.samples import Samples
@@ -60,6 +61,7 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has 
         write_steps_per_second: write `perf/steps_per_s` beside `perf/step_ms`.
         update_freq: 'epoch' logs the means of each epoch, 'batch' the metrics of every batch, an integer those of every n-th.
         profile_batch: the batch to profile, counted from 1 in each fit, or the first and the last one: (10, 20) or '10,20'.
+            Steps of the profile are global ones, as everywhere.
         embeddings_freq: write the layers of class Embedding for the Projector tab at the end of every epoch that this number
             divides; 0 writes none.
         embeddings_metadata: what the Projector says of the rows: a file, or by name of a layer a file, a list of labels, or a
@@ -73,6 +75,7 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has 
             beside them; `histogram_freq` then writes weights at the end of an epoch, as there.
         hparams: hyper-parameters, for the HParams tab.
         samples: predictions to write, see `Samples`.
+        profiler: a `multiboard.Profiler` that this fit drives, instead of `profile_batch`.
 
     Raises:
         ArgumentError: an argument is not one of the possible ones.
@@ -116,6 +119,7 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has 
         naming: str = "multiboard",
         hparams: Mapping[str, Any] | None = None,
         samples: Samples | None = None,
+        profiler: Profiler | None = None,
     ) -> None:
         super().__init__()
         self._options = check_options(
@@ -127,6 +131,7 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has 
             write_images=write_images,
             write_steps_per_second=write_steps_per_second,
             profile_batch=profile_batch,
+            profiler=profiler,
             embeddings_metadata=embeddings_metadata,
             run=run,
             every=every,
@@ -176,6 +181,11 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has 
         """Take note of the batch: called on the training thread and in order on every backend, unlike the end of a batch."""
         if self._batches is not None:
             self._batches.begin_batch(batch)
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Take note of the end of the batch; called in a thread of its own if all callbacks are as safe as this one."""
+        if self._batches is not None:
+            self._batches.end_batch()
 
     def on_test_begin(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
         """Take note that the training part of the epoch is over."""

@@ -8,34 +8,41 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
 
 
 class Examples:
     """Counts the examples of one call.
 
-    On JAX the train function draws its batches itself, so that the iterator is watched; on PyTorch it is given the batch. On
-    TensorFlow batches are drawn inside the graph: there the train step returns their number.
+    On JAX the train function draws its batches itself, so that the iterator is watched (older versions of Keras give it a list);
+    on PyTorch it is given the batch. On TensorFlow batches are drawn inside the graph: there the train step returns their number.
 
     Args:
         shapes: keep the shapes of the first batch.
+        waiting: returns what marks the work inside as waiting for a batch; None marks nothing.
 
     Attributes:
         count: of examples; None if it is not known.
         shapes: of the first batch, a `Shape` for each array; None if they are not known or not wanted.
     """
 
-    def __init__(self, *, shapes: bool = False) -> None:
+    def __init__(self, *, shapes: bool = False, waiting: Callable[[], AbstractContextManager[Any]] | None = None) -> None:
         self.count: int | None = None
         self.shapes: Any = None
         self._wanted = shapes
+        self._waiting = waiting
 
     def watch(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the arguments for the train function, such that what it sees is counted."""
         backend = keras.backend.backend()
         if backend == "jax":
             state, iterator = args
-            return state, self._counted(iterator)
+            if not isinstance(iterator, (list, tuple)):
+                return state, self._counted(iterator)
+            for data in iterator:
+                self.add(data)
+                self._look(data)
         if backend == "torch":
             self.add(args)
             self._look(args[0][0])
@@ -44,7 +51,7 @@ class Examples:
         return args
 
     def _counted(self, iterator: Iterator[Any]) -> Iterator[Any]:
-        for data in iterator:
+        for data in iterator if self._waiting is None else marked(iterator, self._waiting):
             self.add(data)
             self._look(data)
             yield data
@@ -63,6 +70,17 @@ class Examples:
         except Exception:  # noqa: BLE001  # a batch may be any object
             size = None
         self.count = None if size is None else (self.count or 0) + size
+
+
+def marked(batches: Iterable[Any], waiting: Callable[[], AbstractContextManager[Any]]) -> Iterator[Any]:
+    """Yield batches, each one drawn inside of what `waiting` returns."""
+    drawn, end = iter(batches), object()
+    while True:
+        with waiting():
+            batch = next(drawn, end)
+        if batch is end:
+            return
+        yield batch
 
 
 class Shape:

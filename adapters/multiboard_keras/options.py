@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any, Final
 from multiboard import tags
 from multiboard.arguments import check_choices, check_flag, check_log_dir, check_positive, check_run
 from multiboard.errors import ArgumentError
+from multiboard.profile.schedule import check_profile_batch
 from multiboard.selection import Selection
 from multiboard_keras.embeddings import Embeddings
-from multiboard_keras.profile import check_profile_batch
+from multiboard_keras.profile import check_profiler
 from multiboard_keras.samples import Samples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from multiboard.profile.profiler import Profiler
     from multiboard.run import Run
     from multiboard.selection import Chosen
 
@@ -37,6 +39,7 @@ class Options:
         groups: what a capture holds.
         selection: the layers whose outputs a capture holds; None for none.
         profiled: first and last batch of the profile, from 1; None for none.
+        profiler: what the fit drives instead; None for none.
         embeddings_freq: embeddings are written at the end of every epoch that this number divides; 0 writes none.
         naming: 'multiboard' or 'keras'.
     """
@@ -51,6 +54,7 @@ class Options:
     images: bool
     rate: bool
     profiled: tuple[int, int] | None
+    profiler: Profiler | None
     embeddings_freq: int
     embeddings: Embeddings
     samples: Samples | None
@@ -68,6 +72,11 @@ class Options:
         return 0 if self.in_keras else self.histogram_freq
 
     @property
+    def profiles(self) -> bool:
+        """Whether a window of steps may be profiled."""
+        return self.profiled is not None or self.profiler is not None
+
+    @property
     def captures(self) -> bool:
         """Whether there are captures at all."""
         return bool((self.every or self.capture_freq) and (self.groups or self.selection is not None))
@@ -83,6 +92,7 @@ def check_options(  # the callback's own arguments
     write_images: bool,
     write_steps_per_second: bool,
     profile_batch: Any,
+    profiler: Any,
     embeddings_metadata: Any,
     run: Run | None,
     every: int | None,
@@ -104,6 +114,7 @@ def check_options(  # the callback's own arguments
         raise ArgumentError("hparams", hparams, "the run is open already: give them to mb.Run(log_dir, config=...)")
     if samples is not None and not isinstance(samples, Samples):
         raise ArgumentError("samples", samples, "pass a multiboard.keras.Samples(inputs, ...)")
+    batches = check_profile_batch(profile_batch)
     return Options(
         run=None if run is None else check_run(run),
         every=0 if every is None else check_positive("every", every),
@@ -114,7 +125,8 @@ def check_options(  # the callback's own arguments
         graph=check_flag("write_graph", write_graph),
         images=check_flag("write_images", write_images),
         rate=check_flag("write_steps_per_second", write_steps_per_second),
-        profiled=check_profile_batch(profile_batch),
+        profiled=batches,
+        profiler=check_profiler(profiler, batches),
         embeddings_freq=_check_freq("embeddings_freq", embeddings_freq),
         embeddings=Embeddings(embeddings_metadata),
         samples=samples,

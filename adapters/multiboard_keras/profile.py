@@ -1,192 +1,195 @@
-"""The profiled window: which batches of a fit are traced, and when the profiler of the backend starts and stops.
+"""What a fit tells the profiler that it drives: which steps begin and end, when it waits for a batch, and what its layers are.
 
-What a trace is differs by backend: `profile_jax.py`, `profile_tensorflow.py` and `profile_torch.py` have the same `Trace`.
+The window itself is the core's (`multiboard.profile`), and what is traced in it is that of the backend: `profile_tensorflow.py`
+here, `profile.py` of the other two adapters.
 """
 
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
-import warnings
 import weakref
-from numbers import Integral
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import keras
 
-from multiboard.errors import ArgumentError, MultiboardWarning
+from multiboard.errors import ArgumentError
+from multiboard_keras.profile_layers import Layers
+from multiboard_keras.times import count_compilations
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
-_RULE: Final = (
-    "pass 0 for no profile, the number of a batch, counted from 1, or the first and the last one, e.g. (10, 20) or '10,20'"
-)
-_NEVER: Final = sys.maxsize
+    from multiboard.profile.profiler import Profiler
+    from multiboard.run import Run
+    from multiboard_keras.batches import Fit
+    from multiboard_keras.options import Options
+    from multiboard_keras.steps import Steps
+    from multiboard_keras.train_function import TrainFunction
+
 _last: Final = threading.local()
-"""`window`: the last one of this thread that has started the profiler."""
+"""`driver`: the last one of this thread."""
 
 
-def check_profile_batch(value: object) -> tuple[int, int] | None:
-    """Return the first and the last batch to profile, counted from 1 at the beginning of the fit; None for no profile.
+def check_profiler(profiler: Any, batches: tuple[int, int] | None) -> Profiler | None:
+    """Return a profiler, or None.
 
     Args:
-        value: 0, a batch, a pair as tuple or list, or the same as text, as `keras.callbacks.TensorBoard` takes it.
+        profiler: the argument of the callback.
+        batches: what its `profile_batch` asks for.
 
     Raises:
-        ArgumentError: it is something else, or the last batch is before the first one.
-
-    >>> check_profile_batch("500,520"), check_profile_batch(3), check_profile_batch(0)
-    ((500, 520), (3, 3), None)
+        ArgumentError: it is no profiler, or there is one too many.
     """
-    numbers = _numbers(value)
-    if numbers in {(0,), (0, 0)}:
+    if profiler is None:
         return None
-    if not numbers or len(numbers) > 2 or not 1 <= numbers[0] <= numbers[-1]:  # noqa: PLR2004  # a pair
-        raise ArgumentError("profile_batch", value, _RULE)
-    return numbers[0], numbers[-1]
+    from multiboard.profile.profiler import Profiler  # most fits have none
+
+    if not isinstance(profiler, Profiler):
+        raise ArgumentError("profiler", profiler, "pass a multiboard.Profiler, or None for no profile")
+    if batches is not None:
+        raise ArgumentError("profiler", profiler, f"pass either this or profile_batch={batches}, which makes one itself")
+    return profiler
 
 
-def _numbers(value: object) -> tuple[int, ...]:
-    """Return the integers of an argument, none if there is something else in it."""
-    if isinstance(value, str):
-        with contextlib.suppress(ValueError):
-            return tuple(int(part) for part in value.split(","))
-        return ()
-    if not isinstance(value, (tuple, list)):
-        return _numbers((value,))
-    if any(isinstance(number, bool) or not isinstance(number, Integral) for number in value):
-        return ()
-    return tuple(map(int, value))
+class Driver:
+    """Drives a profiler in one fit; all methods are called on the training thread and raise nothing.
 
-
-class Trace(Protocol):
-    """A profiler of a backend that runs from its construction, which waits for the devices, until `stop`."""
-
-    def step(self, batch: int) -> contextlib.AbstractContextManager[Any]:
-        """Return what marks the work inside as that of a batch."""
-        ...
-
-    def stop(self) -> None:
-        """Wait for the devices and write `<log_dir>/plugins/profile/<session>/`."""
-        ...
-
-
-def _start(log_dir: str | os.PathLike[str]) -> Trace:
-    """Start the profiler of the backend; raises if one is running already."""
-    backend = keras.backend.backend()
-    if backend == "jax":
-        from multiboard_keras.profile_jax import JaxTrace
-
-        return JaxTrace(log_dir)
-    if backend == "tensorflow":
-        from multiboard_keras.profile_tensorflow import TensorFlowTrace
-
-        return TensorFlowTrace(log_dir)
-    if backend == "torch":
-        from multiboard_keras.profile_torch import TorchTrace
-
-        return TorchTrace(log_dir)
-    raise RuntimeError(f"there is no profiler for the backend {backend!r}")
-
-
-class Window:
-    """Profiles some batches of one fit; all methods are called on the training thread and raise nothing.
-
-    Outside of the window a batch costs two comparisons of integers. At both ends of it the training waits for the devices, so
-    that all work of these batches is inside and no other; at its end also until the profiler has written its files, which may
-    take seconds. If the fit ends in an exception, the window ends with `close`, when the next fit with a window begins, when
-    this object goes, or with the program.
+    Step n begins where step n - 1 has ended, and so with the wait for its batch; the first one of an epoch with the epoch. What
+    is after the last batch of an epoch, e.g. validation, belongs to no step.
 
     Args:
-        batches: the first and the last batch, counted from 1; None profiles none.
-        log_dir: where the dashboard looks for `plugins/profile/<session>/`, as a rule the run directory.
-        report: called with cause and message if there is no profile, e.g. because another profiler is running, which goes on.
+        model: a compiled model.
+        run: to which the profiler writes, unless it has one of its own.
+        profiler: what is driven.
+        function: the train function of the fit.
+        own: whether the profiler ends with the fit.
+
+    Attributes:
+        profiler: what is driven. Nothing has to be called before its `next_step`.
+        in_step: whether a step of a window is running.
     """
 
-    def __init__(
-        self, batches: tuple[int, int] | None, log_dir: str | os.PathLike[str], report: Callable[[str, str], None]
-    ) -> None:
-        self._first, self._last = batches or (_NEVER, _NEVER)
-        self._range = f"batch {self._first}" if self._first == self._last else f"batches {self._first} to {self._last}"
-        self._log_dir = log_dir
-        self._report = report
-        self._trace: Trace | None = None
-        self._step: contextlib.AbstractContextManager[Any] | None = None
-        self._late_stop: weakref.finalize[Any, Any] | None = None
-        if batches is not None:
-            _close_last()
+    def __init__(self, model: Any, run: Run, profiler: Profiler, function: TrainFunction, *, own: bool) -> None:
+        self.profiler = profiler
+        self._own = own
+        self.in_step = False
+        self._waiting: AbstractContextManager[Any] | None = None
+        self._ranges: contextlib.ExitStack | None = None
+        self._model, self._backend = model, keras.backend.backend()
+        self._compilations = None if model.run_eagerly else count_compilations(function.traces)
+        self._compiled = 0 if self._compilations is None else self._compilations()
+        layers = Layers(model, function.scopes)
+        _end_last()
+        _last.driver = weakref.ref(self)
+        names = layers.path_of if self._backend == "torch" else None
+        profiler.attach(run, self._backend, names=names, facts=layers.facts)
 
-    def before(self, batch: int) -> None:
-        """Start the profiler if this is the first batch of the window, or the first after it, with several steps per call."""
-        if batch >= self._first:
-            self._leave_step()
-            if batch > self._last and self._trace is not None:  # nobody has said that the last one is over
-                self.close()
-                return
-            with self._reporting():
-                trace = self._trace or self._open()
-                step = trace.step(batch)
-                step.__enter__()
-                self._step = step
+    def begins(self, step: int, *, waits: bool) -> None:
+        """Tell that a step begins now, and the one before, if any, has ended.
 
-    def after(self, batch: int) -> None:
-        """Stop the profiler if the window ends with this batch."""
-        if batch >= self._first:
-            self._leave_step()
-            if batch >= self._last:
-                self.close()
+        Args:
+            step: its number.
+            waits: whether Keras draws the batch next, and not the train function.
+        """
+        self._end_wait()
+        if self._compilations is not None and self._compiled != (compiled := self._compilations()):
+            self._compiled = compiled
+            self.profiler.compiled()
+        self.profiler.reached(step)
+        self.in_step = self.profiler.open
+        if self.in_step is (self._ranges is None):
+            self._range_optimizers(begin=self.in_step)
+        if waits:
+            self.waits()
 
-    def close(self) -> None:
-        """Stop the profiler if it runs and keep what there is; a second call does nothing."""
-        early, self._first = self._first != _NEVER, _NEVER
-        trace, self._trace = self._trace, None
-        if trace is None:
-            if early:
-                self._report("profile", f"{self._range}: there is no profile, because the fit ended before.")
-            return
-        self._leave_step()
-        if self._late_stop is not None:
-            self._late_stop.detach()
-        with self._reporting():
-            trace.stop()
+    def pauses(self, step: int) -> None:
+        """Tell that the step before this one has ended, and that this one does not begin yet."""
+        self._end_wait()
+        self.in_step = False
+        self.profiler.left(step)
 
-    def _open(self) -> Trace:
-        self._trace = trace = _start(self._log_dir)
-        self._late_stop = weakref.finalize(self, _stop_late, trace)
-        _last.window = weakref.ref(self)
-        return trace
+    def waits(self) -> None:
+        """Tell that Keras draws the next batch."""
+        if self.in_step:
+            self._end_wait()
+            self._waiting = self.profiler.waiting()
+            self._waiting.__enter__()
 
-    def _leave_step(self) -> None:
-        step, self._step = self._step, None
-        if step is not None:
-            with self._reporting():
-                step.__exit__(None, None, None)
+    def drawn(self) -> None:
+        """Tell that Keras has drawn a batch."""
+        self._end_wait()
 
-    @contextlib.contextmanager
-    def _reporting(self) -> Any:
-        """Let nothing that goes wrong with a profiler reach the training; after it the window is over."""
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001
-            self._report("profile", f"{self._range}: there is no profile: {type(error).__name__}: {error}")
-            if self._trace is None:
-                self._first = _NEVER
+    def end_fit(self) -> None:
+        """End a window that is open; a second call does nothing."""
+        self._end_wait()
+        self.in_step = False
+        self._range_optimizers(begin=False)
+        if self._own:
+            self.profiler.close()
+        elif self.profiler.open:
+            self.profiler.end()
 
+    def _range_optimizers(self, *, begin: bool) -> None:
+        """Begin or end to show the optimizers in the trace; on the other backends they are seen without help."""
+        ranges, self._ranges = self._ranges, None
+        if ranges is not None:
+            ranges.close()
+        if begin:
+            self._ranges = contextlib.ExitStack()
+            if self._backend == "torch":
+                from multiboard_keras.profile_torch import optimizer_ranges
 
-def _close_last() -> None:
-    """Close the window that this thread has left open: its fit ended in an exception, for here the next one begins."""
-    last = getattr(_last, "window", None)
-    window = None if last is None else last()
-    if window is not None and window._trace is not None:  # noqa: SLF001  # another Window
-        window.close()
+                self._ranges.enter_context(optimizer_ranges(self._model))
+
+    def _end_wait(self) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.__exit__(None, None, None)
 
 
-def _stop_late(trace: Trace) -> None:
-    """Stop the profiler of a window that nobody closed, and say what goes wrong where it can still be said."""
-    try:
-        trace.stop()
-    except Exception as error:  # noqa: BLE001
-        warnings.warn(f"the profile of a fit that ended early is lost: {error}", MultiboardWarning, stacklevel=2)
+def make_driver(model: Any, options: Options, fit: Fit, function: TrainFunction) -> Driver | None:
+    """Return what drives the profiler of a fit; None if there is none.
+
+    Args:
+        model: a compiled model.
+        options: of the callback.
+        fit: what belongs to the fit.
+        function: the train function of the fit.
+    """
+    run = fit.naming.run
+    if options.profiler is not None:
+        return Driver(model, run, options.profiler, function, own=False)
+    if options.profiled is None:
+        return None
+    from multiboard.profile.profiler import Profiler
+
+    first, last = steps_of(options.profiled, fit.steps, model.steps_per_execution, fit.params.get("steps"))
+    profiler = Profiler(run, start=first, steps=last - first + 1, warmup=0, framework=keras.backend.backend())
+    return Driver(model, run, profiler, function, own=True)
+
+
+def _end_last() -> None:
+    """End the window that this thread has left open: its fit ended in an exception, for here the next one begins."""
+    last = getattr(_last, "driver", None)
+    driver = None if last is None else last()
+    if driver is not None and driver.profiler.open:
+        driver.end_fit()
+
+
+def steps_of(batches: tuple[int, int], steps: Steps, per_call: int, per_epoch: int | None) -> tuple[int, int]:
+    """Return the first and the last step of the batches of a profile.
+
+    Args:
+        batches: the first and the last one, counted from 1 in the fit.
+        steps: of the fit, before its first batch.
+        per_call: batches in a call of the train function, of which a window has whole ones.
+        per_epoch: batches in an epoch; None if that is not known.
+
+    >>> from multiboard_keras.steps import Steps
+    >>> steps_of((3, 9), Steps(100), per_call=4, per_epoch=None)
+    (100, 108)
+    """
+    first, last = batches[0] - 1, batches[1] - 1
+    first -= (first % per_epoch if per_epoch else first) % per_call
+    return steps.of(first)[0], steps.of(last)[0]

@@ -1,37 +1,124 @@
-"""A trace of TensorFlow's profiler."""
+"""What TensorFlow's profiler does in a profiled window: `make_tracer`.
+
+It has one session at a time, which is found out by starting one, and writes its XSpace itself, in the folder of the request.
+"""
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Any
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import tensorflow as tf
 
+from multiboard.profile.tracer import ForeignProfilerError, Raw
+from multiboard_keras._compat import tensorflow_profiler_started
+
 if TYPE_CHECKING:
-    import contextlib
+    from contextlib import AbstractContextManager
+
+    from multiboard.profile.tracer import Request
+
+_HOST_LEVELS: Final = {"light": 1, "default": 2, "deep": 3}
+_STAGE: Final = {"_ipl_stage_id": 1 << 40, "_ipl_stage_name": "input", "_ipl_stage_cat": "preprocessing"}
+"""What XProf counts as waiting for input; its number must be that of no kind of event, which it would be taken for."""
 
 
-class TensorFlowTrace:
-    """Traces TensorFlow until `stop`, as an XSpace that XProf reads.
+def make_tracer(request: Request) -> TensorFlowTracer:
+    """Return the profiler of TensorFlow for one window.
 
     Args:
-        log_dir: the directory above `plugins/profile`.
+        request: what is to be traced, and where to put it.
+    """
+    return TensorFlowTracer(request)
 
-    Raises:
-        tf.errors.AlreadyExistsError: another profiler is running.
+
+class TensorFlowTracer:
+    """Traces TensorFlow: the operations of graphs, what devices do, `tf.data`, and the marks of steps.
+
+    Functions of Python are there if the installed version records them; TensorFlow 2.21 does not.
+
+    Args:
+        request: what is to be traced, and where to put it.
     """
 
-    def __init__(self, log_dir: str | os.PathLike[str]) -> None:
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._runs = False
+        self._marker: AbstractContextManager[Any] | None = None
+
+    def prepare(self) -> None:
+        """Start and stop the profiler once: on GPUs that takes long the first time, and it may be refused.
+
+        Raises:
+            ForeignProfilerError: another profiler is running.
+        """
+        self._start()
+        self._runs = False
+        tf.profiler.experimental.stop(save=False)
+
+    def start(self) -> None:
+        """Wait for the devices, then record.
+
+        Raises:
+            ForeignProfilerError: another profiler is running.
+        """
         tf.test.experimental.sync_devices()
-        tf.profiler.experimental.start(os.fspath(log_dir))
+        self._start()
 
-    def step(self, batch: int) -> contextlib.AbstractContextManager[Any]:
-        """Return the mark of a step that XProf looks for."""
-        return tf.profiler.experimental.Trace("train", step_num=batch, _r=1)  # type: ignore[no-any-return]
+    def step(self, number: int) -> None:
+        """Mark what follows as that of a global step; ends the marker before."""
+        self._end_marker()
+        self._marker = tf.profiler.experimental.Trace("train", step_num=number, _r=1)  # begins here
+        self._marker.__enter__()
 
-    def stop(self) -> None:
-        """Wait for all that the devices compute, and write the files."""
+    def pause(self) -> None:
+        """End the marker."""
+        self._end_marker()
+
+    def input(self) -> AbstractContextManager[Any]:
+        """Return what marks the work inside as waiting for input; `tf.data` marks its own."""
+        return tf.profiler.experimental.Trace("input", **_STAGE)  # type: ignore[no-any-return]
+
+    def stop(self) -> list[Raw]:
+        """End the marker, wait for the devices, stop, and let TensorFlow write its file."""
+        self._end_marker()
+        if not self._runs:
+            return []
         try:
             tf.test.experimental.sync_devices()
         finally:
+            self._runs = False
             tf.profiler.experimental.stop()
+        facts = {"host_only": self._request.host_only}
+        return [Raw("xspace", str(path), "tensorflow", facts) for path in Path(self._request.folder).rglob("*.xplane.pb")]
+
+    def abort(self) -> None:
+        """Stop and throw away what there is; TensorFlow's profiler can be used again. Raises nothing."""
+        runs, self._runs = self._runs, False
+        with contextlib.suppress(Exception):
+            self._end_marker()
+        if runs:
+            with contextlib.suppress(Exception):
+                tf.profiler.experimental.stop(save=False)
+
+    def _start(self) -> None:
+        taken = tensorflow_profiler_started()
+        options = tf.profiler.experimental.ProfilerOptions(
+            host_tracer_level=_HOST_LEVELS.get(self._request.level, 2),
+            python_tracer_level=int(self._request.python),
+            device_tracer_level=int(not self._request.host_only),
+        )
+        try:
+            tf.profiler.experimental.start(self._request.folder, options)
+        except tf.errors.AlreadyExistsError as error:
+            if taken is False:  # TensorFlow keeps the session that was refused, and would refuse every later one
+                with contextlib.suppress(Exception):
+                    tf.profiler.experimental.stop(save=False)
+            raise ForeignProfilerError("another profile of TensorFlow is running and goes on") from error
+        self._runs = True
+
+    def _end_marker(self) -> None:
+        marker, self._marker = self._marker, None
+        if marker is not None:
+            marker.__exit__(None, None, None)

@@ -1,58 +1,40 @@
-"""A trace of PyTorch's profiler."""
+"""What a profile of PyTorch is told of Keras besides its layers: the updates of its optimizers, which are its own."""
 
 from __future__ import annotations
 
-import socket
-import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import contextlib
+import functools
+from typing import TYPE_CHECKING, Any, Final
 
-import torch
-from torch.profiler import ProfilerActivity, profile, record_function
+from torch.profiler import record_function
 
-from multiboard_keras._compat import torch_profiler_runs
-from multiboard_keras.directories import claim_directory
+from multiboard_keras.rates import find_optimizers
+from multiboard_keras.sight import replaced
 
 if TYPE_CHECKING:
-    import contextlib
-    import os
+    from collections.abc import Callable, Iterator
+
+_RANGE: Final = "Optimizer.step#"
+"""How PyTorch begins the names of such ranges of its own."""
 
 
-class TorchTrace:
-    """Traces the CPU, and CUDA where there is some, until `stop`; as a Kineto trace, which Perfetto and Chrome open.
+@contextlib.contextmanager
+def optimizer_ranges(model: Any) -> Iterator[None]:
+    """Let what the optimizers of a model do stand in a range of the trace.
 
     Args:
-        log_dir: the directory above `plugins/profile`.
-
-    Raises:
-        RuntimeError: another profiler is running, which PyTorch would end.
+        model: a compiled model.
     """
-
-    def __init__(self, log_dir: str | os.PathLike[str]) -> None:
-        if torch_profiler_runs():
-            raise RuntimeError("another profiler is running, and PyTorch has one at a time")
-        self._log_dir = Path(log_dir)
-        activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])]
-        self._profile = profile(activities=activities)
-        _wait()
-        self._profile.start()
-
-    def step(self, batch: int) -> contextlib.AbstractContextManager[Any]:
-        """Return the mark of a step as PyTorch's own schedule writes it."""
-        return record_function(f"ProfilerStep#{batch}")
-
-    def stop(self) -> None:
-        """Wait for all that the devices compute, and write `<session>/<host>.pt.trace.json.gz`."""
-        try:
-            _wait()
-        finally:
-            self._profile.stop()
-        # named by the time, as XProf names them
-        session = claim_directory(self._log_dir / "plugins" / "profile", time.strftime("%Y_%m_%d_%H_%M_%S"))
-        self._profile.export_chrome_trace(str(Path(session) / f"{socket.gethostname()}.pt.trace.json.gz"))
+    with contextlib.ExitStack() as stack:
+        for optimizer in find_optimizers(model).values():
+            stack.enter_context(replaced(optimizer, "apply", _in_range(type(optimizer).__name__, optimizer.apply)))
+        yield
 
 
-def _wait() -> None:
-    """Wait for all that has been launched; on the CPU all is done."""
-    if torch.cuda.is_initialized():
-        torch.cuda.synchronize()
+def _in_range(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def apply(*args: Any, **kwargs: Any) -> Any:
+        with record_function(f"{_RANGE}{name}.apply"):
+            return original(*args, **kwargs)
+
+    return apply

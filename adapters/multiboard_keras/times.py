@@ -76,13 +76,27 @@ class Times:
             self._meter.write()
 
 
+def count_compilations(traces: Callable[[], int]) -> Callable[[], int] | None:
+    """Return what counts how often programs were compiled so far; None where nothing is compiled.
+
+    Args:
+        traces: returns how often train steps were traced so far.
+    """
+    backend = keras.backend.backend()
+    if backend == "jax":
+        from multiboard_jax.meter import count_compilations as count
+
+        return count()
+    return None if backend == "torch" else traces
+
+
 def _of_backend(progress: Progress, traces: Callable[[], int]) -> dict[str, Any]:
     backend = keras.backend.backend()
     if backend == "jax":
         from multiboard_jax.memory import memory_stats
-        from multiboard_jax.meter import Finished, count_compilations
+        from multiboard_jax.meter import Finished
 
-        return {"finished": Finished(progress), "compilations": count_compilations(), "memory": memory_stats}
+        return {"finished": Finished(progress), "compilations": count_compilations(traces), "memory": memory_stats}
     if backend == "torch":
         from multiboard_torch.memory import memory_stats as torch_memory_stats
 

@@ -6,7 +6,7 @@ well. Each is compiled when it is first used. The step number decides which one 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import keras
 
@@ -18,8 +18,13 @@ from multiboard_keras.train_step import EXTRAS, SIZE, TrainStep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from multiboard.selection import Selection
+    from multiboard_keras.scopes_tensorflow import Scopes
+
+_CALLS_TO_TRACE: Final = 2
+"""Calls of Keras' own function in which TensorFlow traces it, if it has not been traced before."""
 
 
 class Due(NamedTuple):
@@ -32,6 +37,7 @@ class Due(NamedTuple):
         metrics: whether metrics are logged at this step.
         capture: whether a capture is taken at this step.
         shapes: whether the shapes of the batch are wanted.
+        waiting: returns what marks the work inside as waiting for a batch; None if nobody wants to know.
     """
 
     done: int
@@ -40,6 +46,7 @@ class Due(NamedTuple):
     metrics: bool
     capture: bool
     shapes: bool = False
+    waiting: Callable[[], AbstractContextManager[Any]] | None = None
 
 
 class Yield(NamedTuple):
@@ -90,22 +97,38 @@ class TrainFunction:
         rates: whether it yields the learning rate as well; captures always do.
         groups: what a capture holds; None makes no function that captures.
         selection: the layers whose outputs a capture holds, too.
+        profiled: whether a profile may ask for the names of layers.
 
     Attributes:
         reads: reads parameters; None if they are captured with the rest.
+        scopes: which scope of TensorFlow's graph is which layer; None on the other backends, and if no profile asks.
+        draws: whether the last call has drawn its batches itself; otherwise Keras draws them before it announces the batch.
     """
 
     def __init__(
-        self, model: Any, *, seen: bool, metrics: bool, rates: bool, groups: Sequence[str] | None, selection: Selection | None
+        self,
+        model: Any,
+        *,
+        seen: bool,
+        metrics: bool,
+        rates: bool,
+        groups: Sequence[str] | None,
+        selection: Selection | None,
+        profiled: bool,
     ) -> None:
         self._model = model
         self._original: Callable[..., Any] = model.train_function
         self._plain = self._capturing = None
         sized = keras.backend.backend() == "tensorflow"  # elsewhere the number of examples is seen outside of the step
+        self.scopes = _scopes(model) if profiled and sized else None
+        self.draws = keras.backend.backend() != "torch"
         if seen and (metrics or sized):
-            self._plain = _Variant(model, TrainStep(model, metrics=metrics, groups=() if metrics and rates else None))
+            rated = () if metrics and rates else None
+            self._plain = _Variant(model, TrainStep(model, metrics=metrics, groups=rated, scopes=self.scopes))
         if seen and groups is not None:
-            self._capturing = _Variant(model, TrainStep(model, metrics=metrics, groups=groups, activations=selection))
+            step = TrainStep(model, metrics=metrics, groups=groups, activations=selection, scopes=self.scopes)
+            self._capturing = _Variant(model, step)
+        self._unseen = 0 if self._plain is not None else _CALLS_TO_TRACE
         hidden = not seen and groups is not None and tags.PARAMS in groups
         self.reads = ParameterReads(model) if hidden else None
         self._stand_in = self._call
@@ -142,6 +165,13 @@ class TrainFunction:
         except Exception as error:  # noqa: BLE001  # nothing of ours may end a training
             return error
 
+    def _call_original(self, *args: Any) -> Any:
+        if self.scopes is None or not self._unseen:
+            return self._original(*args)
+        self._unseen -= 1
+        with self.scopes.watching():
+            return self._original(*args)
+
     def traces(self) -> int:
         """Return how often a train step was traced, or called where it is not traced."""
         return sum(variant.step.calls for variant in (self._plain, self._capturing) if variant is not None)
@@ -152,8 +182,10 @@ class TrainFunction:
             return self._original(*args)
         variant = self._capturing if due.capture and self._capturing is not None else self._plain
         params = self._read(args) if due.capture else None
-        examples = Examples(shapes=due.shapes)
-        result = (self._original if variant is None else variant)(*examples.watch(args))
+        examples = Examples(shapes=due.shapes, waiting=due.waiting)
+        if keras.backend.backend() == "jax":
+            self.draws = not isinstance(args[1], (list, tuple))  # as in older versions of Keras
+        result = (self._call_original if variant is None else variant)(*examples.watch(args))
         logs = result[0] if keras.backend.backend() == "jax" else result
         found = logs if isinstance(logs, dict) else {}
         extras = found.pop(EXTRAS, {})
@@ -173,6 +205,12 @@ def stand_in_of(function: Any) -> TrainFunction | None:
     """Return what a train function stands in for, or None if it is none of ours."""
     owner = getattr(function, "__self__", None)
     return owner if isinstance(owner, TrainFunction) else None
+
+
+def _scopes(model: Any) -> Scopes:
+    from multiboard_keras.scopes_tensorflow import Scopes
+
+    return Scopes(model)
 
 
 class _Variant:

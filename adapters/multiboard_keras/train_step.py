@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from multiboard.selection import Selection
+    from multiboard_keras.scopes_tensorflow import Scopes
 
     Function = Callable[..., Any]
 
@@ -44,6 +45,7 @@ class TrainStep:
         metrics: whether to return the metrics of the batch.
         groups: any of `tags.GROUPS` to capture, with the learning rates; None captures nothing.
         activations: the layers whose outputs are captured, too; None for none.
+        scopes: notes which scope of the graph is which layer, on TensorFlow; None for nobody who wants to know.
 
     Attributes:
         calls: number of calls, of which all are traces where the train step is traced.
@@ -56,7 +58,13 @@ class TrainStep:
     """
 
     def __init__(
-        self, model: keras.Model, *, metrics: bool, groups: Sequence[str] | None, activations: Selection | None = None
+        self,
+        model: keras.Model,
+        *,
+        metrics: bool,
+        groups: Sequence[str] | None,
+        activations: Selection | None = None,
+        scopes: Scopes | None = None,
     ) -> None:
         self.calls = 0
         self.tags: tuple[str, ...] = ()
@@ -67,7 +75,7 @@ class TrainStep:
         self.notes: list[tuple[str, str]] = []
         self.metrics = metrics
         self.groups = groups
-        self._model = model
+        self._model, self._scopes = model, scopes
         self._names = Names(model)
         self._inner: Function = model.train_step
         self._activations = None if activations is None else Activations(model, activations)
@@ -93,6 +101,8 @@ class TrainStep:
                 metrics.watch(stack)
             if self.groups is not None:
                 updates.watch(stack, args)
+            if self._scopes is not None:
+                stack.enter_context(self._scopes.watching())
             result = self._inner(*args, **kwargs)
         numbers = {METRICS: found} if (found := metrics.numbers()) else {}
         return _with_extras(result, self._captured(updates) | numbers | _size(args, sight))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 import numpy as np
@@ -15,7 +17,7 @@ import multiboard as mb
 import multiboard.keras as mbk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 BATCH = 16
 SIZE = 56  # three batches and a half
@@ -201,6 +203,70 @@ def all_dtypes() -> Callable[[], contextlib.AbstractContextManager[Any]]:
 def keras_schedule() -> keras.optimizers.Optimizer:
     """SGD whose learning rate at update n is 0.5 * 0.9**n."""
     return keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.5, 1, 0.9))
+
+
+class Traced(NamedTuple):
+    """An event of a profile, in seconds from its beginning."""
+
+    name: str
+    begin: float
+    end: float
+    stats: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Profiled:
+    """The sessions below a directory.
+
+    Attributes:
+        events: of all of them.
+        steps: that are marked, with when they begin and end.
+        operations: number of calls by name in tables.
+    """
+
+    events: list[Traced]
+    steps: list[int]
+    begins: list[float]
+    ends: list[float]
+    operations: Counter[str]
+
+
+@pytest.fixture(scope="session")
+def profiled() -> Callable[[Path], Profiled]:
+    """The function that reads the sessions below a directory."""
+    from multiboard.profile.xspace import read_space
+
+    def read(log_dir: Path) -> Profiled:
+        paths = sorted(log_dir.rglob("*.xplane.pb"))
+        events = [event for path in paths if "plugins" in path.parts for event in _events(read_space(path))]
+        marks = [event for event in events if event.name == "train" and "_r" in event.stats]
+        called = [event for event in events if event.name not in {"MemoryAllocation", "MemoryDeallocation"}]
+        operations = Counter(name for event in called if (name := event.stats.get("tf_op") or _node(event.name)))
+        columns = zip(*sorted((mark.stats["step_num"], mark.begin, mark.end) for mark in marks), strict=True)
+        steps, begins, ends = map(list, columns) if marks else ([], [], [])
+        return Profiled(events, steps, begins, ends, operations)
+
+    return read
+
+
+def _events(space: Any) -> Iterator[Traced]:
+    for plane in space.planes:
+        names = {number: metadata.name for number, metadata in plane.stat_metadata.items()}
+        for line in plane.lines:
+            for event in line.events:
+                stats = {names[stat.metadata_id]: _value(stat, names) for stat in event.stats}
+                begin = line.timestamp_ns / 1e9 + event.offset_ps / 1e12
+                yield Traced(plane.event_metadata[event.metadata_id].name, begin, begin + event.duration_ps / 1e12, stats)
+
+
+def _node(name: str) -> str:
+    """Return the name of an operation of TensorFlow, which is that of its event; empty for other events."""
+    return name if re.fullmatch(r"[^\s:]+:[A-Z_]\w*", name) else ""
+
+
+def _value(stat: Any, names: dict[int, str]) -> Any:
+    kind = stat.WhichOneof("value")
+    return names.get(stat.ref_value, "") if kind == "ref_value" else getattr(stat, kind)
 
 
 class Variables(keras.callbacks.Callback):

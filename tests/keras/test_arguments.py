@@ -21,6 +21,7 @@ import multiboard.keras as mbk
         ({"write_graph": "yes"}, "argument 'write_graph' got 'yes' .*True or False"),
         ({"embeddings_freq": 0.5}, "argument 'embeddings_freq' got 0.5"),
         ({"profile_batch": (20, 10)}, "argument 'profile_batch' got"),
+        ({"profiler": "500,520"}, "argument 'profiler' got '500,520' .*multiboard.Profiler"),
         ({"log_dir": 3}, "argument 'log_dir' got 3"),
         ({"log_dir": "gs://bucket/runs"}, "argument 'log_dir' got 'gs://bucket/runs' .*directory of this machine"),
         ({"hparams": [("lr", 0.1)]}, r"argument 'hparams' got \[\('lr', 0.1\)\] .*mapping of names"),
@@ -31,6 +32,11 @@ import multiboard.keras as mbk
 def test_a_wrong_argument_is_named_with_its_rule(arguments, message):
     with pytest.raises(mb.ArgumentError, match=message):
         mbk.TensorBoard(**arguments)
+
+
+def test_two_windows_are_one_too_many():
+    with pytest.raises(mb.ArgumentError, match=r"argument 'profiler' got .*pass either this or profile_batch"):
+        mbk.TensorBoard(profiler=mb.Profiler(None), profile_batch=3)
 
 
 def test_hyper_parameters_of_an_open_run_are_refused(tmp_path):
