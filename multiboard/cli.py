@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,8 @@ try:
 
     from multiboard.cli_files import inspect, repair
     from multiboard.cli_graph import graph
+    from multiboard.cli_profile import profile
+    from multiboard.cli_serve import serve, wait_for_end
     from multiboard.demo.launch import BACKENDS, FRAMEWORKS, train_all
 except ImportError as error:
     raise SystemExit(str(MissingFrameworkError("the multiboard command", "click and rich", "cli"))) from error
@@ -32,6 +33,8 @@ def main() -> None:
 main.add_command(repair)
 main.add_command(inspect)
 main.add_command(graph)
+main.add_command(profile)
+main.add_command(serve)
 
 
 def _split_frameworks(_context: click.Context, _parameter: click.Parameter, text: str) -> tuple[str, ...]:
@@ -51,9 +54,15 @@ def _split_frameworks(_context: click.Context, _parameter: click.Parameter, text
 )
 @click.option("--keras-backend", type=click.Choice(BACKENDS), default="jax", show_default=True, help="What Keras runs on.")
 @click.option("--tolerance", type=float, default=1e-6, show_default=True, help="Difference from which two curves have parted.")
-@click.option("--serve", is_flag=True, help="Start TensorBoard on 127.0.0.1 afterwards.")
+@click.option("--serve", "open_board", is_flag=True, help="Start TensorBoard on 127.0.0.1 afterwards.")
 def demo(
-    steps: int, every: int, log_dir: Path | None, frameworks: Sequence[str], keras_backend: str, tolerance: float, serve: bool
+    steps: int,
+    every: int,
+    log_dir: Path | None,
+    frameworks: Sequence[str],
+    keras_backend: str,
+    tolerance: float,
+    open_board: bool,
 ) -> None:
     """Train one small classifier in PyTorch, Flax and Keras, from the same weights, and compare the runs."""
     from multiboard import dashboard
@@ -68,27 +77,10 @@ def demo(
         console.print(comparison_table({name: runs[name] for name in frameworks}, seconds, tolerance))
         console.print("\nOpen the dashboard with:", style="bold")
         console.print(f"  {dashboard.command_line(log_dir)}", soft_wrap=True, highlight=False)
-        if serve:
-            _serve(log_dir, console)
+        if open_board:
+            wait_for_end(*dashboard.start(log_dir), console, ())
     except MultiboardError as error:
         raise click.ClickException(str(error)) from error
-
-
-def _serve(log_dir: Path, console: Console) -> None:
-    """Start TensorBoard, say the address and wait for Ctrl-C."""
-    from multiboard import dashboard
-
-    process, address = dashboard.start(log_dir)
-    try:
-        dashboard.wait_until_ready(process, address)
-        console.print(f"\nTensorBoard runs at [link={address}]{address}[/link] (Ctrl-C ends it).")
-        sys.stdout.flush()
-        process.wait()
-    except KeyboardInterrupt:
-        console.print("Ended.")
-    finally:
-        process.terminate()
-        process.wait()
 
 
 if __name__ == "__main__":

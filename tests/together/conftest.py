@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import subprocess
 import sys
@@ -36,7 +37,9 @@ class Board:
     def bytes(self, path, **query):
         url = f"{self.address}{path}?{urllib.parse.urlencode(query)}" if query else f"{self.address}{path}"
         with urllib.request.urlopen(url, timeout=30) as response:
-            return response.read(), response.headers["Content-Type"]
+            body = response.read()
+            zipped = response.headers["Content-Encoding"] == "gzip"  # XProf zips without being asked
+            return gzip.decompress(body) if zipped else body, response.headers["Content-Type"]
 
     def json(self, path, **query):
         return json.loads(self.bytes(path, **query)[0])
