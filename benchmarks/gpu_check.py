@@ -1,4 +1,4 @@
-"""What the adapters do on an accelerator: no synchronisation, exact counts, time, traffic and memory, in PyTorch and in JAX.
+"""What the adapters do on an accelerator: no synchronisation, exact counts, time, traffic, memory, profiles; PyTorch and JAX.
 
 python benchmarks/gpu_check.py [--device cuda] [--small] [--only counts,jax_counts,...]
 
@@ -54,11 +54,13 @@ SECTIONS = {
     "time": ("torch", "gpu_costs"),
     "traffic": ("torch", "gpu_costs"),
     "memory": ("torch", "gpu_costs"),
+    "profile": ("torch", "gpu_torch_profile"),
     "jax_syncs": ("jax", "gpu_jax"),
     "jax_bits": ("jax", "gpu_jax"),
     "jax_counts": ("jax", "gpu_jax"),
     "jax_costs": ("jax", "gpu_jax_costs"),
     "jax_everything": ("jax", "gpu_jax_costs"),
+    "jax_profile": ("jax", "gpu_jax_profile"),
 }
 """By name: the framework, and the module in which `check_<name>` is."""
 
