@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from multiboard_keras.naming import Naming
     from multiboard_keras.options import Options
+    from multiboard_keras.profile import Driver
     from multiboard_keras.reporting import Reporting
     from multiboard_keras.steps import Steps
     from multiboard_keras.tracing.log import Graphs
@@ -95,6 +96,8 @@ class Batches:
         self._profile = None
         with self._reporting.of("profile"):
             self._profile = make_driver(model, options, fit, function)
+        self._in_step: Driver | None = None  # that of a step that is profiled: outside of windows a batch asks for little else
+        self._listens = self._profile  # also until it is known whether Keras tells
         self._epoch_due = self._delivered = self._own_loop = False
         self._scalars: frozenset[str] = frozenset()
         self._batch: int | None = None
@@ -121,12 +124,12 @@ class Batches:
         if self._times is not None:
             self._times.begin()
         if self._profile is not None and self._steps.next >= self._profile.profiler.next_step:
-            self._profile.begins(self._steps.next, waits=not self.function.draws)
+            self._begin_step(self._profile, waits=not self.function.draws)
 
     def end_training(self) -> None:
         """End the training part of an epoch, if it has not ended yet."""
-        if self._profile is not None and self._profile.in_step:
-            self._profile.pauses(self._steps.next)
+        if self._in_step is not None:
+            self._pause_steps(self._in_step)
         if self._times is not None:
             self._times.end()
         if self._uncounted and self._delivered:
@@ -157,16 +160,17 @@ class Batches:
     def begin_batch(self, batch: int) -> None:
         """Take note of the batch that comes."""
         self._batch = self._last = batch
-        if self._profile is not None and self._profile.in_step:
-            self._profile.drawn()
+        if self._in_step is not None:
+            self._in_step.drawn()
         self._began = perf_counter()
 
     def end_batch(self) -> None:
         """Take note that the callbacks before this one have heard of the end of a batch, which may take them a while."""
-        if self._profile is not None and (self._profile.in_step or self._told is None):
+        if self._listens is not None:
             self._told = get_ident() == self._thread
             if self._told and not self.function.draws:
-                self._profile.waits()
+                self._listens.waits()
+            self._listens = self._in_step
 
     # ------------------------------------------------------------------ what the train function calls
 
@@ -182,7 +186,7 @@ class Batches:
         capture = self._epoch_due or (every > 0 and step // every > (first - 1) // every)
         metrics = self._options.batches > 0 and self._metrics_due(first, step, batch, done)
         shapes = self._graphs is not None and self._graphs.waits
-        waiting = self._profile.profiler.waiting if self._profile is not None and self._profile.in_step else None
+        waiting = None if self._in_step is None else self._in_step.profiler.waiting
         return Due(done, first, step, complete and metrics, complete and capture, shapes, waiting)
 
     def deliver(self, due: Due, found: Yield) -> None:
@@ -204,15 +208,25 @@ class Batches:
                 self._times.begin()  # the next step begins now
         if self._profile is not None and due.step + 1 >= self._profile.profiler.next_step:
             if due.done == self._fit.params.get("steps"):
-                self._profile.pauses(self._steps.next)
+                self._pause_steps(self._profile)
             else:
-                self._profile.begins(self._steps.next, waits=not self.function.draws and not self._told)
+                self._begin_step(self._profile, waits=not self.function.draws and not self._told)
 
     def in_fit(self) -> bool:
         """Tell whether the fit goes on: the next one has a history of its own."""
         return getattr(self._model, "history", None) is self._fit.history
 
     # ------------------------------------------------------------------ inside
+
+    def _begin_step(self, profile: Driver, *, waits: bool) -> None:
+        profile.begins(self._steps.next, waits=waits)
+        self._in_step = profile if profile.in_step else None
+        self._listens = profile if self._told is None else self._in_step
+
+    def _pause_steps(self, profile: Driver) -> None:
+        profile.pauses(self._steps.next)
+        self._in_step = None
+        self._listens = profile if self._told is None else None
 
     @property
     def _rates_at_captures(self) -> bool:

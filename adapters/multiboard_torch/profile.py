@@ -60,6 +60,7 @@ class TorchTracer:
         self._profile: profile | None = None
         self._layers = LayerRanges(request.names)
         self._memory = MemoryHistory(wanted=request.snapshot)
+        self._notes: list[str] = []
         self._began_ns = 0
 
     def prepare(self) -> None:
@@ -126,11 +127,10 @@ class TorchTracer:
                 "another profiler of PyTorch has begun in the window, which ends the first one; let one profile at a time"
             )
         profiler.stop_trace()
-        path = str(Path(self._request.folder) / _TRACE)
-        raws = [Raw("kineto", export(profiler, path), "torch", self._facts(profiler))]
-        snapshot = self._memory.save(self._request.folder)
-        self._memory.end()
-        return raws if snapshot is None else [*raws, Raw("artefact", snapshot, "torch", {})]
+        path = export(profiler, str(Path(self._request.folder) / _TRACE))
+        snapshot = self._snapshot()
+        trace = Raw("kineto", path, "torch", self._facts(profiler))
+        return [trace] if snapshot is None else [trace, Raw("artefact", snapshot, "torch", {})]
 
     def abort(self) -> None:
         """Stop and throw away what there is; raises nothing."""
@@ -146,6 +146,15 @@ class TorchTracer:
         profiler.start_trace()
         profiler.stop_trace()
 
+    def _snapshot(self) -> str | None:
+        try:
+            return self._memory.save(self._request.folder)
+        except Exception as error:  # noqa: BLE001  # the trace is worth more
+            self._notes.append(f"the snapshot of the memory is lost: {type(error).__name__}: {error}")
+            return None
+        finally:
+            self._memory.end()
+
     def _end_marker(self) -> None:
         marker, self._marker = self._marker, None
         if marker is not None:
@@ -160,7 +169,8 @@ class TorchTracer:
             clear_profiler_flag()
 
     def _facts(self, profiler: profile) -> dict[str, Any]:
-        notes = [f"{count} calls of modules have no layer: {what}" for what, count in self._layers.failed.items()]
+        failed = self._layers.failed.items()
+        notes = [*self._notes, *(f"{count} calls of modules have no layer: {what}" for what, count in failed)]
         tool = nvidia_tool() if len(profiler.activities) > 1 else None
         if tool is not None:
             notes.append(f"the program runs in {tool}, which may keep the events of the GPU to itself")

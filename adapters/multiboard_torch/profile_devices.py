@@ -10,6 +10,7 @@ import torch
 from torch.profiler import ProfilerActivity, supported_activities
 
 from multiboard_torch._compat_profiler import begin_memory_history, end_memory_history, save_memory_snapshot
+from multiboard_torch.memory import memory_stats
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,24 +101,32 @@ class MemoryHistory:
     """What CUDA's allocator does in a window.
 
     Args:
-        wanted: False keeps nothing.
+        wanted: False keeps nothing, and shows what is allocated only if memory runs out in the window.
     """
 
     def __init__(self, *, wanted: bool) -> None:
         self._wanted = wanted and is_started("cuda")
         self._begun = False
+        self._failures = 0.0
 
     def begin(self) -> None:
         """Let the allocator remember, unless it does already."""
         self._begun = self._wanted and begin_memory_history()
+        self._failures = _failed_allocations()
 
     def save(self, folder: str) -> str | None:
         """Write a snapshot and return where; None if none is wanted or can be had."""
+        wanted = self._wanted or _failed_allocations() > self._failures
         path = str(Path(folder) / SNAPSHOT)
-        return path if self._wanted and save_memory_snapshot(path) else None
+        return path if wanted and save_memory_snapshot(path) else None
 
     def end(self) -> None:
         """Let it forget, if it did not remember before."""
         if self._begun:
             self._begun = False
             end_memory_history()
+
+
+def _failed_allocations() -> float:
+    """Return how often the memory of a device was not enough, since the start."""
+    return sum(number for tag, number in memory_stats().items() if tag.endswith("_ooms"))

@@ -83,7 +83,6 @@ class _Handler:
     def __init__(self, place: Place, worker: str | None, *, zipped: bool, keeps: bool) -> None:
         self._place, self._worker = place, worker
         self._zipped, self._keeps = zipped, keeps
-        self._process = 0
         self._begin()
         atexit.register(self.wait)
 
@@ -91,7 +90,6 @@ class _Handler:
         """Be the `on_trace_ready` of a profiler."""
         if self._process != os.getpid():
             self._begin()
-            Finalize(None, self.wait, exitpriority=0)  # a process that multiprocessing has forked ends without atexit
         folder = ""
         try:
             folder = tempfile.mkdtemp(prefix="multiboard-profile-")
@@ -112,6 +110,7 @@ class _Handler:
         """Belong to this process: what a parent has begun to convert is no business of its child."""
         self._process = os.getpid()
         self._conversions = Conversions("background", None, None, keep_raw=False)
+        Finalize(None, self.wait, exitpriority=0)  # a process that multiprocessing has forked ends without atexit
 
     def _target(self, folder: str) -> str:
         if not self._keeps:

@@ -51,8 +51,8 @@ class LayerRanges:
     """Opens a range of the trace around each module that is a layer; keeps no module, and raises nothing.
 
     A module is called what the uniform tags call it in the outermost one that is called, or has been in this window, whose own
-    operations have no range. One that stands in several places has its first name; wrappers, parametrizations and modules that are
-    not registered have none.
+    operations have no range. One that stands in several places has its first name; wrappers, parametrizations and modules that
+    are not registered have none.
 
     Args:
         names: asked first; None if nobody knows better.

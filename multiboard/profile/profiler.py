@@ -63,7 +63,8 @@ class Profiler:
         memory: also what is allocated.
         layers: also the layers that operations belong to.
         python: also the functions of Python, where the framework can.
-        snapshot: put a snapshot of the memory of CUDA beside each session.
+        snapshot: put a snapshot of the memory of CUDA beside each session, with what was allocated where; without it there is one
+            of what is allocated beside a session in which memory ran out.
         trigger: what opens a window, of all steps from the next one on: 'slow>2x' a step that took more than twice the median of
             the last 50 (at most once in `every` or 1000 steps, and `repeat` times), a signal, e.g. `signal.SIGUSR1`, the path of
             a file, which is deleted then; or several of them. A signal or a file opens as many windows as are asked for.

@@ -131,18 +131,20 @@ def test_the_session_is_there_when_the_program_ends(log_dir):
 class Traced(torch.utils.data.Dataset):
     """Profiles the making of each of its elements."""
 
-    def __init__(self, handler):
-        self.handler = handler
+    def __init__(self, make):
+        self.make = make
 
     def __len__(self):
         return 4
 
     def __getitem__(self, number):
-        with profile(**CPU, on_trace_ready=self.handler):
+        with profile(**CPU, on_trace_ready=self.make()):
             return X + number
 
 
-def test_workers_of_a_loader_end_when_all_of_their_traces_are_sessions(log_dir):
-    data = Traced(mbt.trace_handler(log_dir))
+@pytest.mark.parametrize("whose", ["that of the training", "one of their own"])
+def test_workers_of_a_loader_end_when_all_of_their_traces_are_sessions(whose, log_dir):
+    handler = mbt.trace_handler(log_dir)
+    data = Traced(lambda: handler if whose == "that of the training" else mbt.trace_handler(log_dir))
     elements = list(torch.utils.data.DataLoader(data, num_workers=2, multiprocessing_context="fork"))
     assert len(elements) == len(sessions(log_dir)) == 4

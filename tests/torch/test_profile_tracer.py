@@ -220,6 +220,32 @@ def test_a_snapshot_of_cuda_is_put_beside_the_trace(tracer, monkeypatch):
     assert calls == [("all",), snapshot.path, (None,)]
 
 
+@pytest.mark.parametrize("failures", [0, 1])
+def test_a_window_in_which_memory_runs_out_has_a_snapshot_that_nobody_asked_for(tracer, monkeypatch, failures):
+    counted = iter([2, 2 + failures])
+    monkeypatch.setattr(profile_devices, "memory_stats", lambda: {"system/gpu_ooms": next(counted)})
+    monkeypatch.setattr(torch.cuda.memory, "_dump_snapshot", lambda _: None)
+    window = tracer()
+    window.start()
+    assert [raw.kind for raw in window.stop()] == ["kineto", "artefact"][: 1 + failures]
+
+
+def test_a_snapshot_that_cannot_be_written_is_a_note_and_no_end_of_the_trace(tracer, monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    calls = []
+    monkeypatch.setattr(torch.cuda.memory, "_record_memory_history", lambda *args, **_: calls.append(args))
+    monkeypatch.setattr(torch.cuda.memory, "_dump_snapshot", full)
+    with monkeypatch.context() as patch:
+        patch.setattr(profile_devices, "is_started", lambda _: True)
+        window = tracer(snapshot=True)
+    window.start()
+    (trace,) = window.stop()
+    assert "No space left" in trace.facts["notes"][0]
+    assert calls == [("all",), (None,)]
+
+
 def test_without_cuda_there_is_no_snapshot(tracer):
     window = tracer(snapshot=True)
     window.start()
