@@ -5,8 +5,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multiboard.profile.kineto_events import Range
-from multiboard.profile.kineto_nesting import disjoint, nest
+from multiboard.profile.kineto.events import Range
+from multiboard.profile.kineto.nesting import disjoint, nest
 
 SPANS = st.lists(st.tuples(st.integers(0, 200), st.integers(0, 60)), max_size=25)
 

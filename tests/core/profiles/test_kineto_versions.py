@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from multiboard.errors import ProfileReadError
 from multiboard.profile.kineto import convert
-from multiboard.profile.kineto_json import rank_of, read_trace
+from multiboard.profile.kineto.trace_json import rank_of, read_trace
 from multiboard.profile.xspace import HOST_PLANE, TASK_PLANE, find_plane, stats_of
 
 GPU = "/device:GPU:0"

@@ -11,12 +11,12 @@ import re
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Final
 
-from multiboard.profile.kineto_events import correlation
+from multiboard.profile.kineto.events import correlation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from multiboard.profile.kineto_events import Events, Range
+    from multiboard.profile.kineto.events import Events, Range
 
 _MARK: Final = re.compile(r"mb\.step:(\d{1,18})$")
 _SCHEDULE_MARK: Final = re.compile(r"ProfilerStep#(\d{1,18})$")

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from multiboard.profile.kineto_json import EVENTS, WARNINGS, rank_of
+from multiboard.profile.kineto.trace_json import EVENTS, WARNINGS, rank_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

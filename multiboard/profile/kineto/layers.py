@@ -12,10 +12,10 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
-from multiboard.profile.kineto_events import integer
+from multiboard.profile.kineto.events import integer
 
 if TYPE_CHECKING:
-    from multiboard.profile.kineto_events import Events, Range, Thread
+    from multiboard.profile.kineto.events import Events, Range, Thread
 
 MODULE: Final = "mb.module:"
 """A range of the adapter: what follows is the whole layer path."""

@@ -12,15 +12,15 @@ from collections import defaultdict
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from multiboard.profile.kineto_events import correlation, integer
-from multiboard.profile.kineto_layers import enclosing_op, op_type, tf_op
-from multiboard.profile.kineto_nesting import disjoint
-from multiboard.profile.kineto_steps import consumed, step_at
+from multiboard.profile.kineto.events import correlation, integer
+from multiboard.profile.kineto.layers import enclosing_op, op_type, tf_op
+from multiboard.profile.kineto.nesting import disjoint
+from multiboard.profile.kineto.steps import consumed, step_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from multiboard.profile.kineto_events import Events, Range
+    from multiboard.profile.kineto.events import Events, Range
     from multiboard.profile.xspace import SpaceBuilder, Value
 
 _COPIES: Final = (

@@ -1,7 +1,7 @@
 """From a Kineto trace, the JSON of torch.profiler, to a profile that XProf shows.
 
-Each rule of the conversion is described in the module that follows it: times and categories in `kineto_events`, nesting in
-`kineto_nesting`, steps in `kineto_steps`, layers in `kineto_layers`, GPUs in `kineto_device`, allocations in `kineto_memory`.
+Each rule of the conversion is described in the module that follows it: times and categories in `events`, nesting in `nesting`,
+steps in `steps`, layers in `layers`, GPUs in `device`, allocations in `memory`; `trace_json` reads the file.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from multiboard.profile.kineto_device import add_devices, tie_to_launches
-from multiboard.profile.kineto_events import integer, sort_out
-from multiboard.profile.kineto_json import checked_trace, read_trace
-from multiboard.profile.kineto_layers import backward_pairs, name_ops, python_modules
-from multiboard.profile.kineto_memory import add_memory
-from multiboard.profile.kineto_nesting import nest
-from multiboard.profile.kineto_steps import cut, find_steps, link_threads, mark_inputs, safe_name
+from multiboard.profile.kineto.device import add_devices, tie_to_launches
+from multiboard.profile.kineto.events import integer, sort_out
+from multiboard.profile.kineto.layers import backward_pairs, name_ops, python_modules
+from multiboard.profile.kineto.memory import add_memory
+from multiboard.profile.kineto.nesting import nest
+from multiboard.profile.kineto.steps import cut, find_steps, link_threads, mark_inputs, safe_name
+from multiboard.profile.kineto.trace_json import checked_trace, read_trace
 from multiboard.profile.xspace import HOST_PLANE, TASK_PLANE, SpaceBuilder, valid_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from multiboard.profile.kineto_events import Events, Range, Thread
+    from multiboard.profile.kineto.events import Events, Range, Thread
     from multiboard.profile.xspace import PlaneBuilder, Value, XSpace
 
 PYTHON_PLANE: Final = "/device:CUSTOM:Python stacks"

@@ -11,12 +11,12 @@ from itertools import pairwise
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from multiboard.profile.kineto_events import integer
+from multiboard.profile.kineto.events import integer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from multiboard.profile.kineto_events import Range
+    from multiboard.profile.kineto.events import Range
 
 _start = attrgetter("start")
 

@@ -12,14 +12,14 @@ from collections import defaultdict
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from multiboard.profile.kineto_events import integer
-from multiboard.profile.kineto_layers import enclosing_op
-from multiboard.profile.kineto_steps import consumed, step_at
+from multiboard.profile.kineto.events import integer
+from multiboard.profile.kineto.layers import enclosing_op
+from multiboard.profile.kineto.steps import consumed, step_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from multiboard.profile.kineto_events import Allocation, Events, Range, Thread
+    from multiboard.profile.kineto.events import Allocation, Events, Range, Thread
     from multiboard.profile.xspace import LineBuilder, PlaneBuilder, Value
 
 LINE: Final = 0xDEADBEEF + 6
