@@ -12,6 +12,8 @@ try:
     import click
     from rich.console import Console
 
+    from multiboard.cli_compare import compare
+    from multiboard.cli_export import export
     from multiboard.cli_files import inspect, repair
     from multiboard.cli_graph import graph
     from multiboard.cli_profile import profile
@@ -32,7 +34,9 @@ def main() -> None:
 
 main.add_command(repair)
 main.add_command(inspect)
+main.add_command(export)
 main.add_command(graph)
+main.add_command(compare)
 main.add_command(profile)
 main.add_command(serve)
 

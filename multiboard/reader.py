@@ -16,12 +16,14 @@ from multiboard import tags
 from multiboard.contents import Contents
 from multiboard.errors import ReadError
 from multiboard.files import is_event_file
+from multiboard.listing import long_form, wide_form
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
 
+    from multiboard.listing import Listing
     from multiboard.records import Damage
 
 
@@ -102,17 +104,41 @@ class Runs(Mapping[str, RunData]):
     def __repr__(self) -> str:
         return f"Runs({', '.join(self._runs)})"
 
-    def to_pandas(self) -> pd.DataFrame:
-        """Return all scalars in long form with the columns run, tag, step, wall_time, value. Needs pandas."""
-        import pandas as pd
+    def to_pandas(self, kind: str = "scalars") -> pd.DataFrame:
+        """Return all points of a kind in long form, at full resolution. Needs pandas.
 
-        columns = ["run", "tag", "step", "wall_time", "value"]
-        parts = [
-            pd.DataFrame({"run": name, "tag": tag, "step": c.step, "wall_time": c.wall_time, "value": c.value})
-            for name, run in self.items()
-            for tag, c in run.scalars.items()
-        ]
-        return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+        Args:
+            kind: 'scalars' with the columns run, tag, step, wall_time, value; 'histograms' with left, right and count in place of
+                value, a row per bucket; 'texts' with text; 'all' with a column kind and all of these.
+
+        Returns:
+            A data frame; steps are int64, wall times (seconds since the epoch) and numbers float64.
+
+        Raises:
+            ArgumentError: it is another kind.
+            MissingFrameworkError: pandas is not installed.
+        """
+        return long_form(self, kind).to_pandas()
+
+    def to_polars(self, kind: str = "scalars") -> Any:
+        """Return what `to_pandas` does as a `polars.DataFrame`; empty cells are null. Needs polars."""
+        return long_form(self, kind).to_polars()
+
+    def wide(self) -> Listing:
+        """Return all scalars with the columns run, step and one per tag, to be made a data frame of pandas or polars.
+
+        Steps ascend within a run. The later one of two points of a tag at one step counts, in the order of the files. Steps at
+        which a tag has no point are NaN in pandas and null in polars.
+
+        Example:
+            >>> import tempfile, multiboard as mb
+            >>> directory = tempfile.mkdtemp()
+            >>> with mb.Run(directory) as run:
+            ...     run.log({"train/loss": 0.5, "train/accuracy": 0.25}, step=0)
+            >>> list(mb.read(directory).wide().columns)
+            ['run', 'step', 'train/loss', 'train/accuracy']
+        """
+        return wide_form(self)
 
 
 def read(path: str | os.PathLike[str]) -> Runs:
@@ -135,14 +161,20 @@ def read(path: str | os.PathLike[str]) -> Runs:
         >>> mb.read(directory)["."].scalars["train/loss"].value
         array([0.5])
     """
+    return Runs({name: read_run(directory) for name, directory in run_directories(path).items()})
+
+
+def run_directories(path: str | os.PathLike[str]) -> dict[str, Path]:
+    """Return the directories that hold event files by path relative to `path`, sorted; raise ReadError if there is none."""
     root = Path(path)
     directories = sorted({file.parent for file in root.rglob("*") if is_event_file(file)})
     if not directories:
         raise ReadError(os.fspath(path))
-    return Runs({directory.relative_to(root).as_posix(): _read_run(directory) for directory in directories})
+    return {directory.relative_to(root).as_posix(): directory for directory in directories}
 
 
-def _read_run(directory: Path) -> RunData:
+def read_run(directory: Path) -> RunData:
+    """Read the event files of one directory, and of none below it."""
     contents = Contents()
     damage: dict[str, list[Damage]] = {}
     for file in sorted(filter(is_event_file, directory.iterdir())):

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 FRAMEWORKS = ["torch", "jax", "flax", "optax", "keras", "tensorflow", "tensorboard", "tensorboardX", "clu"]
-OPTIONAL = ["click", "rich", "pandas", "sklearn", "PIL", "scipy", "ml_dtypes", "onnx", "absl"]
+OPTIONAL = ["click", "rich", "pandas", "polars", "pyarrow", "sklearn", "PIL", "scipy", "ml_dtypes", "onnx", "absl"]
 USE_THE_CORE = """
 import sys, tempfile
 import multiboard as mb
