@@ -28,6 +28,7 @@ from multiboard.run import Run
 if TYPE_CHECKING:
     from multiboard.buckets import Statistics
     from multiboard.clean_copy import repair
+    from multiboard.compare.comparison import compare
     from multiboard.global_summary_writer import GlobalSummaryWriter
     from multiboard.profile.profiler import Profiler
     from multiboard.reader import Column, RunData, read
@@ -56,6 +57,7 @@ __all__ = [
     "ValueKindError",
     "ValueShapeError",
     "__version__",
+    "compare",
     "read",
     "repair",
 ]
@@ -74,6 +76,10 @@ _LAZY = {
 
 def __getattr__(name: str) -> Any:
     """Import what a training loop does not need when it is first asked for."""
+    if name == "compare":  # a package that can be called, for its name stands for it as soon as a part of it is imported
+        from importlib import import_module
+
+        return import_module("multiboard.compare")
     if name in _LAZY:
         from importlib import import_module
 

@@ -1,0 +1,255 @@
+"""How far two distributions, and two norms, are apart.
+
+All distances are computed in float64. Histograms are rows of left edge, right edge and count, as `multiboard.reader.Column` has
+them; inside a row the values are taken as evenly spread, and a row of width zero is one value. Rows on the edges of
+`multiboard.buckets` are compared many captures at a time, any others one by one through the union of their edges.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+
+from multiboard.buckets import EDGES, FIRST_FIELD, KEY_SHIFT, MANTISSAS, SIDE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    Floats: TypeAlias = npt.NDArray[np.float64]
+    Indices: TypeAlias = npt.NDArray[np.intp]
+
+_LEFT: Final = np.concatenate([-EDGES[:0:-1], [0.0], EDGES[:-1]])
+_RIGHT: Final = np.concatenate([-EDGES[-2::-1], [0.0], EDGES[1:]])
+_WIDTH: Final = _RIGHT - _LEFT
+_MIDDLE: Final = np.abs(_LEFT + _RIGHT) / 2
+_LIMIT: Final = 1e150
+"""Edges are cut here: old files spell an open end as the largest float64, whose square is infinite."""
+
+
+class HistogramDistances(NamedTuple):
+    """What tells two histograms of one tensor apart, capture by capture; each is float64 `[n]`.
+
+    Attributes:
+        emd: earth mover's distance (Wasserstein-1), in the unit of the values; Inf if one of the two holds no value.
+        scale: mean |x| of the first histogram, the baseline.
+        resolution: what the distance becomes if one value crosses the edge of the widest bucket, in the unit of the values.
+    """
+
+    emd: Floats
+    scale: Floats
+    resolution: Floats
+
+    @property
+    def relative(self) -> Floats:
+        """The distance over mean |x| of the baseline; Inf beside a baseline of zeros."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(self.emd == 0, 0.0, self.emd / self.scale)
+
+
+def histogram_distances(a: Sequence[Floats], b: Sequence[Floats]) -> HistogramDistances:
+    """Compare the captures of one tensor in two runs, the first with the first, and so on.
+
+    Args:
+        a: n arrays `[k, 3]` of left, right, count, ascending; the baseline.
+        b: as many.
+    """
+    left, right = _Captures(a), _Captures(b)
+    if left.regular and right.regular:
+        emd = _on_equal_edges(left, right)
+    else:
+        emd = np.array([earth_movers_distance(one, other) for one, other in zip(a, b, strict=True)])
+    fewest = np.maximum(np.minimum(left.total, right.total), 1)
+    resolution = np.maximum(left.widest(), right.widest()) / fewest
+    return HistogramDistances(np.where(_lone(left, right), np.inf, emd), left.scale(), resolution)
+
+
+def octave_distances(a: Sequence[Floats], b: Sequence[Floats]) -> Floats:
+    """Return the earth mover's distances of log2 |x| of captures: free of scale, and not ruled by the largest values.
+
+    Zeros lie at the lowest edge of `multiboard.buckets`, 2**-40. Inf if one of the two holds no value.
+
+    Args:
+        a: n arrays `[k, 3]` of left, right, count, ascending.
+        b: as many.
+    """
+    left, right = _Captures(a), _Captures(b)
+    if not (left.regular and right.regular):
+        octaves = [_octaves(_magnitudes(one) - _magnitudes(other), 0) for one, other in zip(a, b, strict=True)]
+        return np.where(_lone(left, right), np.inf, np.array(octaves))
+    if not len(left.rows) + len(right.rows):
+        return np.zeros(len(a))
+    magnitude = np.abs(np.concatenate([left.column, right.column]) - SIDE)  # 0 for zeros, then the 512 buckets of either sign
+    lowest = int(magnitude[magnitude > 0].min(initial=SIDE))
+    column = np.where(magnitude == 0, 0, magnitude - lowest + 1)
+    return np.where(_lone(left, right), np.inf, _octaves(_apart(left, right, column), lowest - 1))
+
+
+def _lone(a: _Captures, b: _Captures) -> npt.NDArray[np.bool_]:
+    return np.asarray((a.total == 0) != (b.total == 0))
+
+
+def earth_movers_distance(a: Floats, b: Floats) -> float:
+    """Return the distance of two histograms with any edges: the area between their cumulative distributions.
+
+    Args:
+        a: rows `[k, 3]` of left, right, count, ascending.
+        b: the same.
+
+    >>> earth_movers_distance(np.array([[0.0, 1.0, 4.0]]), np.array([[2.0, 3.0, 1.0]]))
+    2.0
+    """
+    first, second = _Cumulative(a), _Cumulative(b)
+    at = np.unique(np.concatenate([first.left, first.right, second.left, second.right]))
+    apart = np.empty(2 * len(at))
+    apart[::2] = first(at, "left") - second(at, "left")
+    apart[1::2] = first(at, "right") - second(at, "right")
+    width = np.zeros(2 * len(at))
+    width[2::2] = np.diff(at)
+    return float(_area(apart, width))
+
+
+def log2_ratio(a: Floats, b: Floats) -> Floats:
+    """Return log2(b / a) element by element: 0 where both are equal, also if both are 0, infinite or NaN.
+
+    Args:
+        a: norms or ratios, not negative; the baseline.
+        b: the same.
+
+    >>> log2_ratio(np.array([1.0, 0.0, 0.0]), np.array([4.0, 0.0, 1.0])).tolist()
+    [2.0, 0.0, inf]
+    """
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.log2(b) - np.log2(a)
+    return np.where(same, 0.0, np.where(np.isnan(ratio), np.inf, ratio))
+
+
+class _Captures:
+    """The rows of several histograms in one array.
+
+    Attributes:
+        rows: all, `[m, 3]`.
+        owner: which capture each belongs to.
+        total: values in each capture.
+        share: what part of its capture each row holds.
+        column: place of each row among all buckets in ascending order.
+        regular: whether all have edges of `multiboard.buckets`.
+    """
+
+    def __init__(self, captures: Sequence[Floats]) -> None:
+        self._lengths = np.array([len(rows) for rows in captures], np.intp)
+        self.size = len(captures)
+        self.rows = np.concatenate([*captures, np.zeros((0, 3))])
+        self.owner = np.repeat(np.arange(self.size), self._lengths)
+        count = np.ascontiguousarray(self.rows[:, 2])
+        self.total = self._each(np.add, count)
+        self.share = count / np.maximum(self.total, 1e-300)[self.owner]
+        left, right = self.rows[:, 0], self.rows[:, 1]
+        self.column = _columns(left, right)
+        self.regular = bool(((_LEFT[self.column] == left) & (_RIGHT[self.column] == right)).all())
+
+    def scale(self) -> Floats:
+        """Return mean |x| of each capture."""
+        if self.regular:
+            return self._each(np.add, self.share * _MIDDLE[self.column])
+        left, right = np.clip(self.rows[:, :2].T, -_LIMIT, _LIMIT)
+        width = np.where(right > left, right - left, 1.0)
+        middle = np.where((left < 0) & (right > 0), (left**2 + right**2) / (2 * width), np.abs(left + right) / 2)
+        return self._each(np.add, self.share * middle)
+
+    def widest(self) -> Floats:
+        """Return the width of the widest row of each capture."""
+        if self.regular:
+            return self._each(np.maximum, _WIDTH[self.column])
+        left, right = np.clip(self.rows[:, :2].T, -_LIMIT, _LIMIT)
+        return self._each(np.maximum, right - left)
+
+    def _each(self, operation: np.ufunc, values: Floats) -> Floats:
+        """Reduce a value per row to one per capture, 0 for those without rows."""
+        result = np.zeros(self.size)
+        filled = self._lengths > 0
+        if filled.any():
+            result[filled] = operation.reduceat(values, (np.cumsum(self._lengths) - self._lengths)[filled])
+        return result
+
+
+def _sums(place: Indices, values: Floats, size: int) -> Floats:
+    """Return the sum of the values at each place, `[size]`."""
+    return np.bincount(place, values, size).astype(np.float64, copy=False)
+
+
+def _columns(left: Floats, right: Floats) -> Indices:
+    """Return the place of rows among all buckets; any place for rows that are none of them."""
+    with np.errstate(over="ignore"):
+        inner = np.where(left >= 0, left, -right).astype(np.float32)
+    magnitude = np.clip((inner.view(np.int32) >> KEY_SHIFT) - FIRST_FIELD * MANTISSAS, 0, SIDE - 1)
+    column = np.where(left >= 0, SIDE + 1 + magnitude, SIDE - 1 - magnitude)
+    return np.where((left == 0) & (right == 0), SIDE, column)
+
+
+def _on_equal_edges(a: _Captures, b: _Captures) -> Floats:
+    """Return the distances of captures that have the edges of `multiboard.buckets`: one sum over the buckets for each."""
+    if not len(a.rows) + len(b.rows):
+        return np.zeros(a.size)
+    column = np.concatenate([a.column, b.column])
+    begin = int(column.min())
+    apart = _apart(a, b, column - begin)
+    return _area(np.cumsum(apart, axis=1), _WIDTH[begin : begin + apart.shape[1]])
+
+
+def _apart(a: _Captures, b: _Captures, column: Indices) -> Floats:
+    """Return by capture and column what share the first one holds there more than the other, `[n, columns]`."""
+    width = int(column.max()) + 1
+    first, second = np.split(column, [len(a.column)])
+    ours = _sums(a.owner * width + first, a.share, a.size * width)
+    theirs = _sums(b.owner * width + second, b.share, a.size * width)  # apart, so that equal histograms give exactly 0
+    return (ours - theirs).reshape(a.size, width)
+
+
+def _octaves(apart: Floats, gap: int) -> Floats:
+    """Return the distance in octaves from differences of shares: of zeros, and behind `gap` empty buckets of magnitudes."""
+    after = np.cumsum(apart, axis=-1)
+    width = np.ones(apart.shape[-1])
+    width[0] = 0.0
+    return np.asarray((_area(after, width) + gap * np.abs(after[..., 0])) / MANTISSAS)
+
+
+def _area(after: Floats, width: Floats) -> Floats:
+    """Return the areas below |d|, where d goes straight from 0 to the first number over the first width, and so on."""
+    height = np.abs(after)
+    height[..., 1:] += np.abs(after[..., :-1])
+    crossing = np.nonzero(after[..., 1:] * after[..., :-1] < 0)
+    before, behind = after[..., :-1][crossing], after[..., 1:][crossing]
+    height[..., 1:][crossing] = (before**2 + behind**2) / (np.abs(before) + np.abs(behind))
+    return np.asarray(height @ width / 2)
+
+
+def _magnitudes(rows: Floats) -> Floats:
+    """Return the share of zeros and of each of the 512 magnitudes of `multiboard.buckets`, `[513]`."""
+    cumulative = _Cumulative(rows)
+    below = cumulative(EDGES, "right") - cumulative(-EDGES, "left")
+    below[-1] = 1.0 if len(rows) else 0.0
+    return np.diff(below, prepend=0.0)
+
+
+class _Cumulative:
+    """The cumulative distribution of one histogram."""
+
+    def __init__(self, rows: Floats) -> None:
+        rows = np.asarray(rows, np.float64).reshape(-1, 3)
+        self.left, self.right = np.clip(rows[:, :2].T, -_LIMIT, _LIMIT)
+        self._share = rows[:, 2] / max(rows[:, 2].sum(), 1e-300)
+        self._reached = np.concatenate([[0.0], np.cumsum(self._share)])
+
+    def __call__(self, at: Floats, side: Literal["left", "right"]) -> Floats:
+        """Return the share of values up to each place: all those at the place itself count from the right, none from the left."""
+        index = np.searchsorted(self.right, at, side=side)
+        inside = np.minimum(index, len(self.right) - 1)
+        if not len(self.right):
+            return np.zeros(len(at))
+        width = self.right[inside] - self.left[inside]
+        way = np.clip((at - self.left[inside]) / np.where(width > 0, width, np.inf), 0.0, 1.0)
+        return self._reached[index] + np.where(index < len(self.right), way * self._share[inside], 0.0)

@@ -1,0 +1,45 @@
+"""The runs of a comparison: one run per path, and a short name for each."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from multiboard.errors import ArgumentError
+from multiboard.reader import RunData, read
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Source: TypeAlias = str | os.PathLike[str] | RunData
+
+
+def load(source: Source) -> RunData:
+    """Return the run in a directory.
+
+    Raises:
+        ReadError: there is no event file.
+        ArgumentError: there are several runs, or it is no path.
+    """
+    if isinstance(source, RunData):
+        return source
+    if not isinstance(source, str | os.PathLike):
+        raise ArgumentError("run", source, "pass a run directory, or what multiboard.read returns of it")
+    runs = read(source)
+    if "." in runs:
+        return runs["."]
+    if len(runs) > 1:
+        named = ", ".join(os.fspath(Path(source, name)) for name in list(runs)[:3])
+        raise ArgumentError("run", os.fspath(source), f"it holds {len(runs)} runs; name one, e.g. {named}")
+    return next(iter(runs.values()))
+
+
+def names(runs: Sequence[RunData]) -> list[str]:
+    """Return the ends of the paths, as long as it takes to tell them apart."""
+    parts = [Path(run.path).absolute().parts for run in runs]
+    for length in range(1, max(map(len, parts), default=1) + 1):
+        found = ["/".join(part[-length:]) for part in parts]
+        if len(set(found)) == len(found):
+            return found
+    return [f"{'/'.join(part[-1:])} ({number})" for number, part in enumerate(parts, 1)]
