@@ -62,6 +62,7 @@ def align(
     *,
     layers: Mapping[str, str] | None = None,
     equal: Callable[[str, str], bool] | None = None,
+    paths: bool = False,
 ) -> Alignment:
     """Return which layers of two models belong together.
 
@@ -71,6 +72,8 @@ def align(
         layers: paths of the second model by paths of the first, which belong together whatever else is known; what is below a
             mapped container is looked for below its partner first.
         equal: tells of two paths whether their first captures are of the same weights.
+        paths: layers of one path and shape belong together, also where a number is all that tells them apart: so it is in two
+            versions of one program.
 
     Raises:
         ArgumentError: a path of the map is in neither table.
@@ -84,6 +87,8 @@ def align(
         match.settle(mine, other)
     if equal:
         match.add_weights(equal)
+    if paths:
+        match.trust_paths()
     match.choose()
     found = list(_pairs(match, mapped))
     found += [Pair(*one) for one in containers.pairs(a, b, found)]

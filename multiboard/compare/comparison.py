@@ -181,7 +181,8 @@ def _pair(
     named: tuple[str, str], runs: tuple[RunData, RunData], rules: found_in.Rules, mapped: Mapping[str, str] | None, guesses: bool
 ) -> _Pair:
     ours, theirs = (layer_table(run) for run in runs)
-    alignment = align(ours, theirs, layers=mapped)
+    frameworks = {run.facts.get("framework") for run in runs}
+    alignment = align(ours, theirs, layers=mapped, paths=len(frameworks) == 1 and None not in frameworks)
     held = contents(runs[0]), contents(runs[1])
     matched = match_tensors((ours, theirs), alignment, held)
     sure = [match for match in matched.matches if guesses or match.level != "guess"]

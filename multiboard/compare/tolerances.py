@@ -39,7 +39,7 @@ TENSORS: Final = (*tags.GROUPS, tags.ACTIVATIONS)
 
 _LOSS: Final = re.compile(r"loss|nll|perplexity|(^|_)ppl|entropy|elbo")
 _SCHEDULE: Final = re.compile(r"^(epoch|lr)$|learning_rate|^lr[-_]|_lr$")
-_NOT_COMPARED: Final = ("perf", "system", "multiboard", "nonfinite", "hparams")
+_NOT_COMPARED: Final = ("perf", "profile", "system", "multiboard", "nonfinite", "hparams")
 
 
 def scalar_kind(tag: str) -> str | None:

@@ -68,6 +68,12 @@ class Partners:
                 if crowds[0][i] == crowds[1][j] == 1:
                     self._put(i, j, "certain", (WEIGHTS,))
 
+    def trust_paths(self) -> None:
+        """Take layers of one path as partners if nothing else that is known of them differs."""
+        for i, j in evidence.paths(self._a, self._b):
+            if self._keys[0][i] == self._keys[1][j]:
+                self._put(i, j, "agreed", (PATH,))
+
     def choose(self) -> None:
         """Choose partners: first what is sure, then what stands between that, then guesses."""
         self._collect()

@@ -6,12 +6,12 @@ import pytest
 import multiboard as mb
 
 
-def train(directory, *, steps=6, every=1, rate=0.1, seed=0, change=None, names=("first", "second"), start=0):
+def train(directory, *, steps=6, every=1, rate=0.1, seed=0, change=None, names=("first", "second"), start=0, facts=True):
     """Train layers by gradient descent and log what a watch would log; `change(step, layer, gradient)` may replace a gradient."""
     rng = np.random.default_rng(seed)
     weights = {name: rng.normal(size=(64, 16)) for name in names}
     targets = {name: rng.normal(size=(64, 16)) for name in names}
-    with mb.Run(directory, config={"rate": rate}) as run:
+    with mb.Run(directory, config={"rate": rate}, facts=facts) as run:
         for step in range(steps):
             loss, grads, updates = 0.0, {}, {}
             for name in names:

@@ -166,6 +166,16 @@ def test_a_guess_is_not_compared_unless_it_is_allowed(trained):
     assert len(mb.compare(a, b, guesses=True).layers)
 
 
+@pytest.mark.parametrize(("frameworks", "code"), [(("jax", "jax"), 0), (("jax", "torch"), 2)], ids=["one", "two"])
+def test_numbered_layers_of_one_framework_keep_their_partners_when_there_is_one_more(trained, frameworks, code):
+    a = trained("a", names=("dense_0", "dense_1"), facts={"framework": frameworks[0]})
+    b = trained("b", names=("dense_0", "dense_1", "dense_2"), facts={"framework": frameworks[1]})
+    found = mb.compare(a, b, kinds=["params", "grads", "updates"])
+    assert {(row.name, row.other) for row in found.layers} == (
+        {(f"dense_{i}/kernel", f"dense_{i}/kernel") for i in range(2)} if code == 0 else set()
+    )
+
+
 def test_a_tensor_in_several_pieces_is_compared_as_their_sum(tmp_path):
     pieces = dict(zip(("query", "key", "value"), np.random.default_rng(0).normal(size=(3, 8, 8)), strict=True))
 
