@@ -4,6 +4,7 @@ import json
 import time
 from collections import Counter
 from pathlib import Path
+from statistics import median
 
 import pytest
 import torch
@@ -237,7 +238,8 @@ def test_steps_have_their_numbers_and_the_wait_for_input_its_time(recorded):
     steps = tools.steps()
     assert [step["stepnum"] for step in steps] == [f"train {number + 500}" for number in range(STEPS)]
     infeed = [step["infeedTimeMs"] / 1e3 for step in steps]
-    assert infeed == pytest.approx(slept, rel=0.1)
+    assert all(wait >= sleep for wait, sleep in zip(infeed, slept, strict=True)), (infeed, slept)
+    assert median(infeed) == pytest.approx(median(slept), rel=0.1)  # one of them may have waited for a processor
     assert all(0 < step["hostComputeTimeMs"] < step["stepTimeMs"] - step["infeedTimeMs"] for step in steps)
 
 

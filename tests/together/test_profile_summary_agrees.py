@@ -146,7 +146,8 @@ def test_times_of_steps_and_of_input_are_those_of_xprof(capture):
         assert ours[number].input_ms == pytest.approx(row["infeedTimeMs"], rel=0.1, abs=0.01)
         if framework != "tensorflow":
             assert ours[number].input_ms >= SLEEP * 1000
-        assert row["hostComputeTimeMs"] > 0.1 * (row["stepTimeMs"] - row["infeedTimeMs"])
+    shares = [row["hostComputeTimeMs"] / (row["stepTimeMs"] - row["infeedTimeMs"]) for row in theirs.values()]
+    assert max(shares) > 0.1  # in the others the host may have waited for a processor
 
 
 def test_the_share_of_input_is_that_of_xprof(capture):
