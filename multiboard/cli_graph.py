@@ -51,13 +51,9 @@ def _print(summary: Summary, as_json: bool) -> None:
 def _summary(path: Path, tag: str | None) -> Summary:
     from multiboard.graph import Summary
     from multiboard.graph.summary_values import data_tag
-    from multiboard.reader import read
+    from multiboard.reader import read_one
 
-    runs = read(path)
-    name = "." if "." in runs else next(iter(runs))
-    wanted = data_tag(tag)
-    if len(runs) > 1 and "." not in runs:
-        raise click.ClickException(f"{path} holds {len(runs)} runs; name one, e.g. {path / name}.")
-    if wanted not in runs[name].tensors:
+    run, wanted = read_one(path), data_tag(tag)
+    if wanted not in run.tensors:
         raise click.ClickException(f"run {str(path)!r} has no graph {wanted!r}; log one with run.graph(graph).")
-    return Summary.from_json(runs[name].tensors[wanted].value[-1].item().decode())
+    return Summary.from_json(run.tensors[wanted].value[-1].item().decode())

@@ -54,12 +54,13 @@ def convert(traces: tuple[Path, ...], log_dir: Path | None, run_name: str, step:
 def _convert(trace: Path, run_dir: Path, step: int | None, log_summary: bool, console: Console) -> None:
     from multiboard.graph import text
     from multiboard.profile.summary import summarize
-    from multiboard.profile.trace_files import convert_trace, counts, profiles_in
+    from multiboard.profile.trace_files import convert_trace, profiles_in
+    from multiboard.profile.xspace import count_events
 
     begin = perf_counter()
     done = convert_trace(trace, run_dir, step)
     seconds = perf_counter() - begin
-    events = text.integer(sum(counts(done.space)))
+    events = text.integer(count_events(done.space))
     console.print(f"{done.path}: {events} events, {text.size(done.size)}, in {seconds:.1f} s", markup=False)
     for warning in done.space.warnings:
         console.print(f"  {warning}", markup=False)

@@ -10,6 +10,7 @@ from multiboard.arguments import check_start_step
 from multiboard.arrays import framework_of
 from multiboard.errors import ArgumentError
 from multiboard.meter import Calls
+from multiboard.profile.argument import check_profiler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +61,7 @@ def measured_loop(
     is_number = isinstance(examples, (int, float)) and not isinstance(examples, bool) and examples > 0
     if examples is not None and not is_number and not callable(examples):
         raise ArgumentError("examples", examples, "pass the number of examples of a batch, or a function of the batch")
-    _check_profiler(profiler)
+    check_profiler(profiler)
     if watching is not None:
         profiler = profiler or getattr(watching, "profiler", None)
         return Loop(loader, run, make_meter(watching=watching), watching, None, examples, profiler)
@@ -180,11 +181,6 @@ class _Pass(Iterator[_Batch]):
             profiler.reached(step)
         with profiler.waiting():
             return next(self._batches)
-
-
-def _check_profiler(profiler: object) -> None:
-    if profiler is not None and not hasattr(profiler, "reached"):
-        raise ArgumentError("profiler", profiler, "pass a multiboard.Profiler, e.g. mb.Profiler(run)")
 
 
 def count_examples(batch: Any) -> int | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from multiboard import tags
 from multiboard.contents import Contents
-from multiboard.errors import ReadError
+from multiboard.errors import ArgumentError, ReadError
 from multiboard.files import is_event_file
 from multiboard.listing import long_form, wide_form
 
@@ -162,6 +162,20 @@ def read(path: str | os.PathLike[str]) -> Runs:
         array([0.5])
     """
     return Runs({name: read_run(directory) for name, directory in run_directories(path).items()})
+
+
+def read_one(path: str | os.PathLike[str]) -> RunData:
+    """Read the run in a directory: that of the directory itself, or the only one below it.
+
+    Raises:
+        ReadError: there is no event file.
+        ArgumentError: there are several runs below it.
+    """
+    directories = run_directories(path)
+    if "." not in directories and len(directories) > 1:
+        named = ", ".join(os.fspath(directory) for directory in list(directories.values())[:3])
+        raise ArgumentError("run", os.fspath(path), f"it holds {len(directories)} runs; name one, e.g. {named}")
+    return read_run(directories.get(".") or next(iter(directories.values())))
 
 
 def run_directories(path: str | os.PathLike[str]) -> dict[str, Path]:

@@ -6,9 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from multiboard.loop import Loop, measured_loop
+from multiboard.profile.argument import check_profiler
 from multiboard_jax.capture import WrappedStep
 from multiboard_jax.meter import Meter, check_watching
-from multiboard_jax.profile_driver import check_profiler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import jax
 
-from multiboard.profile.tracer import ForeignProfilerError, Raw
+from multiboard.profile.tracer import INPUT_STAGE, ForeignProfilerError, Raw
 from multiboard_jax._compat_profiler import Session, TakenError, probe, profile_options
 from multiboard_jax.memory import memory_stats
 
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 _HOST_LEVELS: Final = {"light": 2, "default": 2, "deep": 3}
 """At level 1, JAX before 0.7 leaves out the operations of CPUs."""
 _SAFE_PYTHON: Final = (3, 12)
-_STAGE: Final = {"_ipl_stage_id": 1 << 40, "_ipl_stage_name": "input", "_ipl_stage_cat": "preprocessing"}
-"""What XProf counts as waiting for input; its number must be that of no kind of event, which it would be taken for."""
 _NO_PYTHON: Final = "functions of Python are left out: below Python 3.12 tracing them can crash the process."
 _FOREIGN: Final = "another profile of JAX is running and goes on"
 _GAVE_WAY: Final = "another profile of JAX was started in the middle of the window and goes on"
@@ -61,7 +59,7 @@ class JaxTracer:
         self._python = request.python and sys.version_info >= _SAFE_PYTHON
         self._session: Session | None = None
         self._is_prepared = False
-        self._marker: AbstractContextManager[Any] | None = None
+        self._marker = contextlib.ExitStack()
 
     def prepare(self) -> None:
         """Start and stop the profiler once: on GPUs that takes long the first time, and it may be refused.
@@ -91,19 +89,18 @@ class JaxTracer:
         Raises:
             ForeignProfilerError: another profiler has been started meanwhile, and this one has ended.
         """
-        self._end_marker()
+        self._marker.close()
         if self._session is not None and self._session.gave_way:
             raise ForeignProfilerError(_GAVE_WAY)
-        self._marker = jax.profiler.StepTraceAnnotation("train", step_num=number)
-        self._marker.__enter__()
+        self._marker.enter_context(jax.profiler.StepTraceAnnotation("train", step_num=number))
 
     def pause(self) -> None:
         """End the marker: what follows belongs to no step until the next one is marked."""
-        self._end_marker()
+        self._marker.close()
 
     def input(self) -> AbstractContextManager[Any]:
         """Return what marks the work inside as waiting for input."""
-        return jax.profiler.TraceAnnotation("input", **_STAGE)
+        return jax.profiler.TraceAnnotation("input", **INPUT_STAGE)
 
     def stop(self) -> list[Raw]:
         """End the marker, wait for the devices, stop, and save the trace and which buffers are alive.
@@ -111,7 +108,7 @@ class JaxTracer:
         Raises:
             ForeignProfilerError: another profiler has been running.
         """
-        self._end_marker()
+        self._marker.close()
         wait_for_devices()
         session, self._session = self._session, None
         if session is None:
@@ -135,15 +132,10 @@ class JaxTracer:
         """Stop and throw away what there is; JAX's profiler can be used again. Raises nothing."""
         session, self._session = self._session, None
         with contextlib.suppress(Exception):
-            self._end_marker()
+            self._marker.close()
         if session is not None:
             with contextlib.suppress(Exception):
                 session.stop()
-
-    def _end_marker(self) -> None:
-        marker, self._marker = self._marker, None
-        if marker is not None:
-            marker.__exit__(None, None, None)
 
     def _options(self) -> Any:
         return profile_options(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import jax
 
-from multiboard.errors import ArgumentError
 from multiboard_jax.layer_paths import layers_in
 from multiboard_jax.meter import count_compilations
 from multiboard_jax.paths import places
@@ -20,17 +19,6 @@ if TYPE_CHECKING:
 
 _layers: Final[weakref.WeakKeyDictionary[Profiler, set[str]]] = weakref.WeakKeyDictionary()
 """What is known of all steps that drive a profiler, e.g. that of a generator and that of a discriminator."""
-
-
-def check_profiler(profiler: Any) -> Profiler | None:
-    """Return a profiler, or raise ArgumentError if it is none."""
-    if profiler is None:
-        return None
-    from multiboard.profile.profiler import Profiler  # most trainings have none
-
-    if not isinstance(profiler, Profiler):
-        raise ArgumentError("profiler", profiler, "pass a multiboard.Profiler, or None for no profile")
-    return profiler
 
 
 class Driver:

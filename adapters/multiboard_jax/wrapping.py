@@ -12,10 +12,10 @@ import numpy as np
 from multiboard import tags
 from multiboard.arguments import check_flag, check_positive, check_run, check_start_step
 from multiboard.errors import ArgumentError
+from multiboard.profile.argument import check_profiler
 from multiboard_jax.capture import WrappedStep
 from multiboard_jax.compiled import check_step
 from multiboard_jax.options import check_jit_options, check_options
-from multiboard_jax.profile_driver import check_profiler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -13,7 +13,7 @@ from multiboard.errors import ArgumentError
 from multiboard.profile.schedule import check_profile_batch
 from multiboard.selection import Selection
 from multiboard_keras.embeddings import Embeddings
-from multiboard_keras.profile import check_profiler
+from multiboard_keras.profile import check_one_window
 from multiboard_keras.samples import Samples
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def check_options(  # the callback's own arguments
         images=check_flag("write_images", write_images),
         rate=check_flag("write_steps_per_second", write_steps_per_second),
         profiled=batches,
-        profiler=check_profiler(profiler, batches),
+        profiler=check_one_window(profiler, batches),
         embeddings_freq=_check_freq("embeddings_freq", embeddings_freq),
         embeddings=Embeddings(embeddings_metadata),
         samples=samples,

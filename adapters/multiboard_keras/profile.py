@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import keras
 
 from multiboard.errors import ArgumentError
+from multiboard.profile.argument import check_profiler
 from multiboard_keras.profile_layers import Layers
 from multiboard_keras.times import count_compilations
 
@@ -31,7 +32,7 @@ _last: Final = threading.local()
 """`driver`: the last one of this thread."""
 
 
-def check_profiler(profiler: Any, batches: tuple[int, int] | None) -> Profiler | None:
+def check_one_window(profiler: Any, batches: tuple[int, int] | None) -> Profiler | None:
     """Return a profiler, or None.
 
     Args:
@@ -41,15 +42,10 @@ def check_profiler(profiler: Any, batches: tuple[int, int] | None) -> Profiler |
     Raises:
         ArgumentError: it is no profiler, or there is one too many.
     """
-    if profiler is None:
-        return None
-    from multiboard.profile.profiler import Profiler  # most fits have none
-
-    if not isinstance(profiler, Profiler):
-        raise ArgumentError("profiler", profiler, "pass a multiboard.Profiler, or None for no profile")
-    if batches is not None:
+    found = check_profiler(profiler)
+    if found is not None and batches is not None:
         raise ArgumentError("profiler", profiler, f"pass either this or profile_batch={batches}, which makes one itself")
-    return profiler
+    return found
 
 
 class Driver:

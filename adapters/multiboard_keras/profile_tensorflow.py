@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import tensorflow as tf
 
-from multiboard.profile.tracer import ForeignProfilerError, Raw
+from multiboard.profile.tracer import INPUT_STAGE, ForeignProfilerError, Raw
 from multiboard_keras._compat import tensorflow_profiler_started
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from multiboard.profile.tracer import Request
 
 _HOST_LEVELS: Final = {"light": 1, "default": 2, "deep": 3}
-_STAGE: Final = {"_ipl_stage_id": 1 << 40, "_ipl_stage_name": "input", "_ipl_stage_cat": "preprocessing"}
-"""What XProf counts as waiting for input; its number must be that of no kind of event, which it would be taken for."""
 
 
 def make_tracer(request: Request) -> TensorFlowTracer:
@@ -45,7 +43,7 @@ class TensorFlowTracer:
     def __init__(self, request: Request) -> None:
         self._request = request
         self._runs = False
-        self._marker: AbstractContextManager[Any] | None = None
+        self._marker = contextlib.ExitStack()
 
     def prepare(self) -> None:
         """Start and stop the profiler once: on GPUs that takes long the first time, and it may be refused.
@@ -68,21 +66,20 @@ class TensorFlowTracer:
 
     def step(self, number: int) -> None:
         """Mark what follows as that of a global step; ends the marker before."""
-        self._end_marker()
-        self._marker = tf.profiler.experimental.Trace("train", step_num=number, _r=1)  # begins here
-        self._marker.__enter__()
+        self._marker.close()
+        self._marker.enter_context(tf.profiler.experimental.Trace("train", step_num=number, _r=1))
 
     def pause(self) -> None:
         """End the marker."""
-        self._end_marker()
+        self._marker.close()
 
     def input(self) -> AbstractContextManager[Any]:
         """Return what marks the work inside as waiting for input; `tf.data` marks its own."""
-        return tf.profiler.experimental.Trace("input", **_STAGE)  # type: ignore[no-any-return]
+        return tf.profiler.experimental.Trace("input", **INPUT_STAGE)  # type: ignore[no-any-return]
 
     def stop(self) -> list[Raw]:
         """End the marker, wait for the devices, stop, and let TensorFlow write its file."""
-        self._end_marker()
+        self._marker.close()
         if not self._runs:
             return []
         try:
@@ -97,7 +94,7 @@ class TensorFlowTracer:
         """Stop and throw away what there is; TensorFlow's profiler can be used again. Raises nothing."""
         runs, self._runs = self._runs, False
         with contextlib.suppress(Exception):
-            self._end_marker()
+            self._marker.close()
         if runs:
             with contextlib.suppress(Exception):
                 tf.profiler.experimental.stop(save=False)
@@ -117,8 +114,3 @@ class TensorFlowTracer:
                     tf.profiler.experimental.stop(save=False)
             raise ForeignProfilerError("another profile of TensorFlow is running and goes on") from error
         self._runs = True
-
-    def _end_marker(self) -> None:
-        marker, self._marker = self._marker, None
-        if marker is not None:
-            marker.__exit__(None, None, None)

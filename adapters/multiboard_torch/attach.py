@@ -12,6 +12,7 @@ from torch import nn
 from multiboard import tags
 from multiboard.arguments import check_positive, check_run, check_start_step
 from multiboard.errors import ArgumentError
+from multiboard.profile.argument import check_profiler
 from multiboard.run import Run
 from multiboard.selection import Selection
 from multiboard_torch import distributed
@@ -19,7 +20,7 @@ from multiboard_torch.activations import Activations
 from multiboard_torch.capture import Watch
 from multiboard_torch.claims import Claim
 from multiboard_torch.draft import Processes
-from multiboard_torch.options import check_options, check_profiler
+from multiboard_torch.options import check_options
 from multiboard_torch.spacing import Spacing, check_overhead
 from multiboard_torch.statistics import kernel_for
 

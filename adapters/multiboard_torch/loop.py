@@ -6,8 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from multiboard.loop import Loop, measured_loop
+from multiboard.profile.argument import check_profiler
 from multiboard_torch.meter import Meter, check_watching
-from multiboard_torch.options import check_profiler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from multiboard import tags
 from multiboard.arguments import check_choices, check_positive, check_written
-from multiboard.errors import ArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from multiboard.profile.profiler import Profiler
 
 
 class Options(NamedTuple):
@@ -40,14 +37,3 @@ def check_options(log: Iterable[str], *, histograms: bool, norms: bool, sample: 
     check_written(histograms=histograms, norms=norms)
     counted = None if sample is None else check_positive("sample", sample)
     return Options(check_choices("log", log, tags.GROUPS), bool(histograms), bool(norms), counted)
-
-
-def check_profiler(profiler: Any) -> Profiler | None:
-    """Return a profiler or None, or raise ArgumentError if it is neither."""
-    if profiler is None:
-        return None
-    from multiboard.profile.profiler import Profiler  # most trainings have none
-
-    if not isinstance(profiler, Profiler):
-        raise ArgumentError("profiler", profiler, "pass a multiboard.Profiler, e.g. mb.Profiler(run, start=500)")
-    return profiler

@@ -56,7 +56,7 @@ class TorchTracer:
     def __init__(self, request: Request) -> None:
         self._request = request
         self._range = trace_range()
-        self._marker: AbstractContextManager[Any] | None = None
+        self._marker = contextlib.ExitStack()
         self._profile: profile | None = None
         self._layers = LayerRanges(request.names)
         self._memory = MemoryHistory(wanted=request.snapshot)
@@ -98,13 +98,12 @@ class TorchTracer:
 
     def step(self, number: int) -> None:
         """Mark what follows as that of a global step."""
-        self._end_marker()
-        self._marker = self._range(f"{STEP}{number}")
-        self._marker.__enter__()
+        self._marker.close()
+        self._marker.enter_context(self._range(f"{STEP}{number}"))
 
     def pause(self) -> None:
         """End the marker: what follows belongs to no step."""
-        self._end_marker()
+        self._marker.close()
 
     def input(self) -> AbstractContextManager[Any]:
         """Return what marks the work inside as waiting for input."""
@@ -118,7 +117,7 @@ class TorchTracer:
             OSError: the trace could not be written.
         """
         self._layers.end()
-        self._end_marker()
+        self._marker.close()
         wait_for_devices()
         profiler, self._profile = self._profile, None
         if profiler is None or not _is_own(profiler):
@@ -134,7 +133,7 @@ class TorchTracer:
 
     def abort(self) -> None:
         """Stop and throw away what there is; raises nothing."""
-        for action in (self._layers.end, self._end_marker, self._memory.end, self._throw_away):
+        for action in (self._layers.end, self._marker.close, self._memory.end, self._throw_away):
             with contextlib.suppress(Exception):
                 action()
 
@@ -154,11 +153,6 @@ class TorchTracer:
             return None
         finally:
             self._memory.end()
-
-    def _end_marker(self) -> None:
-        marker, self._marker = self._marker, None
-        if marker is not None:
-            marker.__exit__(None, None, None)
 
     def _throw_away(self) -> None:
         profiler, self._profile = self._profile, None

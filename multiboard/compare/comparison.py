@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from multiboard.compare.findings import Finding
+    from multiboard.compare.layer_table import Layer
     from multiboard.compare.tables import LayerRow, ScalarRow, Table
-    from multiboard.compare.tensor_matches import Match
+    from multiboard.compare.tensor_matches import Match, Matches
     from multiboard.reader import RunData
 
 LayerMap: TypeAlias = Mapping[str, str] | str | os.PathLike[str]
@@ -148,14 +149,14 @@ def compare(
         >>> found.code, found.divergence[0].name, found.divergence[0].step
         (1, 'train/loss', 3)
     """
-    loaded = [load(source) for source in (a, b, *more)]
-    named = names(loaded)
+    baseline, *others = sides = [_side(load(source)) for source in (a, b, *more)]
+    named = names([side.run for side in sides])
     wanted = tuple(check_kind(kind) for kind in ((kinds,) if isinstance(kinds, str) else kinds))
     allowed = tolerances(tolerance)
-    rules = found_in.Rules(allowed, _noise(noise, loaded[0]), wanted)
+    rules = found_in.Rules(allowed, _noise(noise, baseline), wanted)
     mapped = _layer_map(layers)
     pairs = [
-        _pair((named[0], name), (loaded[0], run), rules, mapped, guesses) for name, run in zip(named[1:], loaded[1:], strict=True)
+        _pair((named[0], name), (baseline, other), rules, mapped, guesses) for name, other in zip(named[1:], others, strict=True)
     ]
     return Comparison(
         names=tuple(named),
@@ -177,27 +178,55 @@ class _Pair(NamedTuple):
     alignment: Alignment
 
 
+class _Side(NamedTuple):
+    """A run, its layers, and the kinds that it tells of each tensor."""
+
+    run: RunData
+    layers: list[Layer]
+    held: Mapping[str, tuple[str, ...]]
+
+
+def _side(run: RunData) -> _Side:
+    return _Side(run, layer_table(run), contents(run))
+
+
 def _pair(
-    named: tuple[str, str], runs: tuple[RunData, RunData], rules: found_in.Rules, mapped: Mapping[str, str] | None, guesses: bool
+    named: tuple[str, str], sides: tuple[_Side, _Side], rules: found_in.Rules, mapped: Mapping[str, str] | None, guesses: bool
 ) -> _Pair:
-    ours, theirs = (layer_table(run) for run in runs)
-    frameworks = {run.facts.get("framework") for run in runs}
-    alignment = align(ours, theirs, layers=mapped, paths=len(frameworks) == 1 and None not in frameworks)
-    held = contents(runs[0]), contents(runs[1])
-    matched = match_tensors((ours, theirs), alignment, held)
-    sure = [match for match in matched.matches if guesses or match.level != "guess"]
+    a, b = sides
+    runs, held = (a.run, b.run), (a.held, b.held)
+    alignment, matched = _matched(sides, mapped)
+    sure = _sure(matched, guesses)
+    found = _findings(named[1], sides, sure, rules)
     unsure = dict.fromkeys(f"{one.name} ~ {one.other}" for one in matched.matches if one.level == "guess")
-    found = list(found_in.scalar_findings(named[1], *runs, rules))
-    found += found_in.tensor_findings(named[1], *runs, sure, rules)
     left_out = [] if guesses else list(unsure)
     parted = divergences(found)
     return _Pair(
         found,
         parted,
-        mismatches(named[1], runs, (ours, theirs), held, _parted_gradients(sure, parted), matched.sizes),
+        mismatches(named[1], runs, (a.layers, b.layers), held, _parted_gradients(sure, parted), matched.sizes),
         notes(Sides(named, runs, held), alignment, matched, found, rules.kinds, left_out),
         alignment,
     )
+
+
+def _matched(sides: tuple[_Side, _Side], mapped: Mapping[str, str] | None) -> tuple[Alignment, Matches]:
+    """Return which layers and tensors belong together; paths are trusted within one framework."""
+    a, b = sides
+    framework = a.run.facts.get("framework")
+    alignment = align(
+        a.layers, b.layers, layers=mapped, paths=framework is not None and framework == b.run.facts.get("framework")
+    )
+    return alignment, match_tensors((a.layers, b.layers), alignment, (a.held, b.held))
+
+
+def _sure(matched: Matches, guesses: bool) -> list[Match]:
+    return [match for match in matched.matches if guesses or match.level != "guess"]
+
+
+def _findings(run: str, sides: tuple[_Side, _Side], matches: Sequence[Match], rules: found_in.Rules) -> list[Finding]:
+    a, b = sides[0].run, sides[1].run
+    return [*found_in.scalar_findings(run, a, b, rules), *found_in.tensor_findings(run, a, b, matches, rules)]
 
 
 def _parted_gradients(matches: Sequence[Match], parted: Sequence[Divergence]) -> list[Match]:
@@ -206,19 +235,21 @@ def _parted_gradients(matches: Sequence[Match], parted: Sequence[Divergence]) ->
     return [match for match in matches if match.kind == tags.GRADS and match.name in names_of]
 
 
-def _noise(given: str | Sequence[Source] | None, baseline: RunData) -> Noise:
+def _noise(given: str | Sequence[Source] | None, baseline: _Side) -> Noise:
     if given is None:
-        return RoundingModel(_model_of(baseline))
+        return RoundingModel(_model_of(baseline.run))
     if isinstance(given, str):
         return RoundingModel(given)
-    repeats = [load(source) for source in given]
+    repeats = [_side(load(source)) for source in given]
     if not repeats:
         raise ArgumentError("noise", given, "pass repeats of one training, or 'f32' or 'bf16'")
     if len(repeats) == 1:
         repeats.insert(0, baseline)
     rules = found_in.Rules(tolerances(None), RoundingModel(), KINDS)
     found = [
-        finding for a, b in combinations(repeats, 2) for finding in _pair(("", ""), (a, b), rules, None, guesses=False).findings
+        finding
+        for pair in combinations(repeats, 2)
+        for finding in _findings("", pair, _sure(_matched(pair, None)[1], guesses=False), rules)
     ]
     return MeasuredNoise(((one.kind, one.name, one.step, one.distance) for one in found), len(repeats))
 

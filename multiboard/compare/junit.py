@@ -22,8 +22,8 @@ def to_junit(comparison: Comparison) -> str:
     could not be compared, which is an error.
     """
     suite = ET.Element("testsuite", name="multiboard compare")
-    cases = [_case(suite, worst.run, worst.kind) for worst in worst_of(comparison.findings)]
-    for case, worst in zip(cases, worst_of(comparison.findings), strict=True):
+    for worst in worst_of(comparison.findings):
+        case = _case(suite, worst.run, worst.kind)
         lines = [
             f"{one.name} from step {one.step} on: {number(one.distance)} apart at step {one.beyond}, limit {number(one.limit)}"
             for one in comparison.parted

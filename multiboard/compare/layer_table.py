@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -135,7 +136,7 @@ class _Draft:
             shape = None if weight.shape is None or None in weight.shape else tuple(size or 0 for size in weight.shape)
             layer, _, name = weight.path.rpartition("/")
             known = self._roles.setdefault(layer, {}).get(weight.path)
-            size = _product(shape) if shape is not None else known.size if known else None
+            size = math.prod(shape) if shape is not None else known.size if known else None
             native = weight.native or (known.native if known else "")
             self._roles[layer][weight.path] = Role(known.name if known else name, weight.path, native, shape, size)
 
@@ -173,10 +174,3 @@ def _described(description: str) -> tuple[str, str]:
     """
     match = _DESCRIBED.match(description)
     return (match[1], match[2] or "") if match else ("", "")
-
-
-def _product(shape: tuple[int, ...]) -> int:
-    product = 1
-    for size in shape:
-        product *= size
-    return product

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from multiboard.errors import ArgumentError
-from multiboard.reader import RunData, read
+from multiboard.reader import RunData, read_one
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,13 +26,7 @@ def load(source: Source) -> RunData:
         return source
     if not isinstance(source, str | os.PathLike):
         raise ArgumentError("run", source, "pass a run directory, or what multiboard.read returns of it")
-    runs = read(source)
-    if "." in runs:
-        return runs["."]
-    if len(runs) > 1:
-        named = ", ".join(os.fspath(Path(source, name)) for name in list(runs)[:3])
-        raise ArgumentError("run", os.fspath(source), f"it holds {len(runs)} runs; name one, e.g. {named}")
-    return next(iter(runs.values()))
+    return read_one(source)
 
 
 def names(runs: Sequence[RunData]) -> list[str]:

@@ -103,7 +103,7 @@ def finish(job: Job) -> Done:
 def _process(job: Job) -> tuple[Summary, int]:
     """Return the summary, and the number of events."""
     from multiboard.profile.summary import summarize
-    from multiboard.profile.xspace import write_space
+    from multiboard.profile.xspace import count_events, write_space
 
     session = Path(job.session)
     space = _space(job)
@@ -113,8 +113,7 @@ def _process(job: Job) -> tuple[Summary, int]:
     if job.keep_raw:
         _keep(job)
     move_beside(session, job.host, [raw for raw in job.raws if raw.kind == "artefact"])  # last: whoever tries again needs them
-    events = sum(len(line.events) for plane in space.planes for line in plane.lines)
-    return summary, events
+    return summary, count_events(space)
 
 
 def finish_later(session: Path, host: str, raws: Sequence[Raw], *, max_events: int | None, keep_raw: bool) -> None:
@@ -185,18 +184,18 @@ def _read(raw: Raw, max_events: int | None) -> Any:
 
 def _unmark(space: Any, step: int) -> None:
     """Take away the first marker of a step that has not come to its end, because its time says nothing."""
+    from multiboard.profile.step_marks import marked
     from multiboard.profile.xspace import stats_of
 
-    found = []
-    for plane in space.planes:
-        for line in plane.lines:
-            for position, event in enumerate(line.events):
-                stats = stats_of(event, plane)
-                if "_r" in stats and stats.get("step_num") == step:
-                    found.append((line.timestamp_ns * 1000 + event.offset_ps, position, line))
+    found = [
+        (line.timestamp_ns * 1000 + line.events[place].offset_ps, place, line)
+        for plane in space.planes
+        for line, place in marked(plane)
+        if stats_of(line.events[place], plane)["step_num"] == step
+    ]
     if found:
-        _, position, line = min(found, key=itemgetter(0))
-        del line.events[position]
+        _, place, line = min(found, key=itemgetter(0))
+        del line.events[place]
 
 
 def _keep(job: Job) -> None:

@@ -7,9 +7,11 @@ to the same step (xprof/utils/group_events.cc).
 from __future__ import annotations
 
 from bisect import bisect_right
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from multiboard.profile.spans import COMPUTATION
+from multiboard.profile.step_marks import marked
 from multiboard.profile.xspace import HOST_PLANE, PlaneBuilder, find_plane
 
 if TYPE_CHECKING:
@@ -32,10 +34,9 @@ class StepLinks:
 
     def __init__(self, plane: XPlane) -> None:
         self._builder = PlaneBuilder(plane)
-        marks = {self._builder.stat_id("_r"), self._builder.stat_id("step_num")}
         self._made = {self._builder.stat_id("_pt"), self._builder.stat_id("_p")}
         self._consumed = {self._builder.stat_id("_ct"), self._builder.stat_id("_c")}
-        found = sorted(_marked(plane, marks), key=lambda one: one[:2])
+        found = sorted(_spans(plane), key=itemgetter(0, 1))
         self._begins = [begin for begin, _, _ in found]
         self._steps = [(end, self._number(event, i)) for i, (_, end, event) in enumerate(found)]
 
@@ -69,9 +70,9 @@ def tie_computations(space: XSpace) -> None:
                 links.tie(event, line.timestamp_ns * _PS_PER_NS + event.offset_ps)
 
 
-def _marked(plane: XPlane, marks: set[int]) -> Iterator[tuple[int, int, XEvent]]:
-    for line in plane.lines:
-        for event in line.events:
-            if marks <= {stat.metadata_id for stat in event.stats}:
-                begin = line.timestamp_ns * _PS_PER_NS + event.offset_ps
-                yield begin, begin + event.duration_ps, event
+def _spans(plane: XPlane) -> Iterator[tuple[int, int, XEvent]]:
+    """Yield beginning and end of each step in picoseconds, and its mark."""
+    for line, place in marked(plane):
+        event = line.events[place]
+        begin = line.timestamp_ns * _PS_PER_NS + event.offset_ps
+        yield begin, begin + event.duration_ps, event

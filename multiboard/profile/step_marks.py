@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Final
 from multiboard.profile.xspace import HOST_PLANE, PlaneBuilder, find_plane
 
 if TYPE_CHECKING:
-    from multiboard.profile.messages import XEvent, XPlane, XSpace
+    from collections.abc import Iterator
+
+    from multiboard.profile.messages import XLine, XPlane, XSpace
 
 MARK: Final = "train"
 """The name by which XProf knows that an event is a step, and no work of the host."""
@@ -25,7 +27,7 @@ def mark_steps(space: XSpace) -> None:
     if plane is None:
         return
     batches = {number: match for number, one in plane.event_metadata.items() if (match := _BATCH.fullmatch(one.name))}
-    if not batches or _has_marks(plane):
+    if not batches or any(marked(plane)):
         return
     builder = PlaneBuilder(plane)
     step_num = builder.stat_id("step_num")
@@ -40,10 +42,11 @@ def mark_steps(space: XSpace) -> None:
         plane.event_metadata[number].name = MARK
 
 
-def _has_marks(plane: XPlane) -> bool:
+def marked(plane: XPlane) -> Iterator[tuple[XLine, int]]:
+    """Yield the line and the place in it of each event that has the marks of a step."""
     marks = {number for number, stat in plane.stat_metadata.items() if stat.name in {"_r", "step_num"}}
-    return len(marks) > 1 and any(_is_marked(event, marks) for line in plane.lines for event in line.events)
-
-
-def _is_marked(event: XEvent, marks: set[int]) -> bool:
-    return marks <= {stat.metadata_id for stat in event.stats}
+    if len(marks) > 1:
+        for line in plane.lines:
+            for place, event in enumerate(line.events):
+                if marks <= {stat.metadata_id for stat in event.stats}:
+                    yield line, place

@@ -11,7 +11,6 @@ from multiboard.profile.spans import Spans
 from multiboard.profile.xspace import HOST_PLANE, TASK_PLANE, find_plane, read_space, stats_of, write_space
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from multiboard.profile.messages import XSpace
@@ -141,12 +140,6 @@ def sessions_in(path: Path) -> list[Path]:
 
 def _is_session(path: Path) -> bool:
     return any(path.glob(f"*{SPACE}")) or bool(read_notes(path))
-
-
-def counts(space: XSpace) -> Iterator[int]:
-    """Yield how many events each line has."""
-    for plane in space.planes:
-        yield from (len(line.events) for line in plane.lines)
 
 
 def _host(space: XSpace) -> str:

@@ -5,13 +5,21 @@ Each adapter has a `make_tracer(request)`, which `frameworks.py` finds.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from multiboard.errors import MultiboardError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
+
+INPUT_STAGE: Final[Mapping[str, Any]] = {
+    "_ipl_stage_id": 1 << 40,
+    "_ipl_stage_name": "input",
+    "_ipl_stage_cat": "preprocessing",
+}
+"""Stats of what XProf counts as waiting for input. It takes the number for that of a kind of event, too: all of that kind would
+count as input."""
 
 
 class Raw(NamedTuple):

@@ -33,6 +33,7 @@ __all__ = [
     "XSpace",
     "XStat",
     "XStatMetadata",
+    "count_events",
     "find_plane",
     "read_space",
     "stats_of",
@@ -184,6 +185,11 @@ class LineBuilder:
 def valid_text(name: str) -> str:
     """Return a name as protobuf takes it: half a surrogate pair, e.g. of a path that is not UTF-8, becomes a question mark."""
     return name if name.isascii() else name.encode("utf-8", errors="replace").decode()
+
+
+def count_events(space: XSpace) -> int:
+    """Return how many events a profile has."""
+    return sum(len(line.events) for plane in space.planes for line in plane.lines)
 
 
 def find_plane(space: XSpace, name: str) -> XPlane | None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import pkgutil
+import socket
+import subprocess
+import sys
 import tomllib
 import warnings
 from dataclasses import dataclass
@@ -24,6 +29,29 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 LAYERS = ["dense1/bias", "dense1/kernel", "norm/bias", "norm/scale"]
+
+
+@pytest.fixture(scope="session")
+def two_processes():
+    """A function that runs a program in two processes of one job, two devices each, and returns what each printed."""
+
+    def run(program, *arguments):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{probe.getsockname()[1]}"
+        environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+        commands = [[sys.executable, str(HERE / "programs" / program), address, str(number), *arguments] for number in range(2)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        processes = [subprocess.Popen(command, env=environment, **pipes) for command in commands]
+        try:
+            outputs = [process.communicate(timeout=200) for process in processes]
+        finally:
+            for process in processes:
+                process.kill()
+        assert [process.returncode for process in processes] == [0, 0], outputs
+        return [json.loads(output.splitlines()[-1]) for output, _ in outputs]
+
+    return run
 
 
 def is_missing(name):

@@ -1,9 +1,5 @@
 """What is split over two processes is counted exactly, and both can read it."""
 
-import json
-import os
-import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,22 +12,9 @@ PROGRAM = Path(__file__).parent / "programs" / "process.py"
 
 
 @pytest.fixture(scope="module")
-def results():
+def results(two_processes):
     """What each of two processes on this machine printed."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
-    commands = [[sys.executable, str(PROGRAM), address, str(number)] for number in range(2)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    processes = [subprocess.Popen(command, env=environment, **pipes) for command in commands]
-    try:
-        outputs = [process.communicate(timeout=200) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0, 0], outputs
-    return [json.loads(output.splitlines()[-1]) for output, _ in outputs]
+    return two_processes("process.py")
 
 
 @pytest.fixture(scope="module")

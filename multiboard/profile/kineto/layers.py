@@ -13,6 +13,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from multiboard.profile.kineto.events import integer
+from multiboard.profile.op_names import BACKWARD, OPTIMIZER
 
 if TYPE_CHECKING:
     from multiboard.profile.kineto.events import Events, Range, Thread
@@ -22,7 +23,6 @@ MODULE: Final = "mb.module:"
 _PYTHON_MODULE: Final = "nn.Module: "
 _WRAPPER: Final = "autograd::engine::evaluate_function: "
 _OPTIMIZER: Final = ("Optimizer.step#", "Optimizer.zero_grad#")
-_BACKWARD: Final = "backward"
 _PARALLEL: Final = re.compile(r"(DistributedDataParallel|FullyShardedDataParallel|DataParallel|OptimizedModule)_\d+$")
 _NO_OP: Final = ("mb.", "ProfilerStep#", "enumerate(DataLoader)#", "Optimizer.", _WRAPPER)
 _NOT_IN_A_PATH: Final = re.compile(r"[^A-Za-z0-9_./>-]")
@@ -111,17 +111,17 @@ def _scope(one: Range, before: Range | None) -> str:
     if one.kind == "python":
         return _python_scope(one, outside)
     if name.startswith(_OPTIMIZER):
-        return "optimizer"
+        return OPTIMIZER
     if name.startswith(_WRAPPER):
-        return outside if outside == _backward(outside) else _BACKWARD
+        return outside if outside == _backward(outside) else BACKWARD
     return outside
 
 
 def _backward(scope: str) -> str:
     """Return the scope of what goes backward through another one, which that of a backward is already."""
-    if scope == _BACKWARD or scope.startswith(f"{_BACKWARD}/"):
+    if scope == BACKWARD or scope.startswith(f"{BACKWARD}/"):
         return scope
-    return f"{_BACKWARD}/{scope}" if scope else _BACKWARD
+    return f"{BACKWARD}/{scope}" if scope else BACKWARD
 
 
 def _python_scope(one: Range, outside: str) -> str:

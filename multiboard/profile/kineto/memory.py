@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from multiboard.profile.kineto.events import integer
 from multiboard.profile.kineto.layers import enclosing_op
 from multiboard.profile.kineto.steps import consumed, step_at
+from multiboard.profile.memory_line import LINE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from multiboard.profile.kineto.events import Allocation, Events, Range, Thread
     from multiboard.profile.xspace import LineBuilder, PlaneBuilder, Value
 
-LINE: Final = 0xDEADBEEF + 6
 _DEVICE_TYPES: Final = {0: "cpu", 1: "cuda", 6: "hip", 9: "xla", 12: "xpu", 13: "mps", 15: "hpu", 19: "mtia"}
 """By number in torch/headeronly/core/DeviceType.h."""
 _MAKERS: Final = ("aten::empty", "aten::new_empty", "aten::resize_", "aten::zeros", "aten::ones", "aten::full")

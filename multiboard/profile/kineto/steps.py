@@ -12,6 +12,9 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Final
 
 from multiboard.profile.kineto.events import correlation
+from multiboard.profile.step_links import LINK
+from multiboard.profile.step_marks import MARK
+from multiboard.profile.tracer import INPUT_STAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,17 +25,14 @@ _MARK: Final = re.compile(r"mb\.step:(\d{1,18})$")
 _SCHEDULE_MARK: Final = re.compile(r"ProfilerStep#(\d{1,18})$")
 _OWN_INPUT: Final = "mb.input"
 _INPUT: Final = (_OWN_INPUT, "enumerate(DataLoader)#")
-_LINK: Final = 0
-"""The type of all links; their ids keep them apart: first those of the steps, then those of backwards."""
-_STAGE_ID: Final = 1 << 40
-"""XProf takes it for the id of an event metadata, too: events of that name would count as input."""
 _MARKER_LIKE: Final = ("train", "test", "TraceContext")
 
 
 def find_steps(events: Events) -> list[Range]:
     """Return the ranges that mark steps, in their order, all of one thread; they are renamed for XProf.
 
-    Ranges of the adapter count; otherwise those of torch.profiler's schedule.
+    Ranges of the adapter count; otherwise those of torch.profiler's schedule. The ids of links begin with those of the steps;
+    those of backwards come after them.
     """
     for pattern in (_MARK, _SCHEDULE_MARK):
         found = [
@@ -41,8 +41,8 @@ def find_steps(events: Events) -> list[Range]:
         thread = found[0][0].thread if found else None
         steps = [(one, number) for one, number in found if one.thread == thread]
         for place, (one, number) in enumerate(steps):
-            one.shown = "train"
-            one.stats.update({"_r": 1, "step_num": number, "_pt": _LINK, "_p": place})
+            one.shown = MARK
+            one.stats.update({"_r": 1, "step_num": number, "_pt": LINK, "_p": place})
         if steps:
             return sorted((one for one, _ in steps), key=lambda one: one.start)
     return []
@@ -52,7 +52,7 @@ def mark_inputs(ranges: Iterable[Range]) -> None:
     """Say which ranges of a thread, nested already, are waits for input; of nested ones the outermost."""
     for one in ranges:
         if one.name.startswith(_INPUT) and not _is_in_input(one):
-            one.stats.update({"_ipl_stage_id": _STAGE_ID, "_ipl_stage_name": "input", "_ipl_stage_cat": "preprocessing"})
+            one.stats.update(INPUT_STAGE)
             if one.name == _OWN_INPUT:
                 one.shown = "input"  # as in the profiles of the other frameworks
 
@@ -64,8 +64,8 @@ def link_threads(events: Events, steps: list[Range], pairs: Iterable[tuple[Range
     main = steps[0].thread
     for number, (before, after) in enumerate(pairs, len(steps)):
         if before.thread != after.thread and after.parent is None and "_p" not in before.stats:
-            before.stats.update({"_pt": _LINK, "_p": number})
-            after.stats.update({"_ct": _LINK, "_c": number})
+            before.stats.update({"_pt": LINK, "_p": number})
+            after.stats.update({"_ct": LINK, "_c": number})
     for thread, ranges in events.threads.items():
         for one in ranges if thread != main else ():
             if one.parent is None and "_c" not in one.stats:
@@ -76,7 +76,7 @@ def link_threads(events: Events, steps: list[Range], pairs: Iterable[tuple[Range
 
 def consumed(step: Range) -> dict[str, int]:
     """Return the stats that tie an event on another line to a step."""
-    return {"_ct": _LINK, "_c": step.stats["_p"]}
+    return {"_ct": LINK, "_c": step.stats["_p"]}
 
 
 def step_at(steps: list[Range], time: int) -> Range | None:
