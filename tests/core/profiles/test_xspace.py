@@ -62,7 +62,7 @@ def test_a_stat_that_points_nowhere_is_an_empty_string():
     assert value_of(plane.stats.add(), plane) is None
 
 
-@pytest.mark.parametrize("content", [b"no profile", gzip.compress(b"neither"), built().SerializeToString()[:-3]])
+@pytest.mark.parametrize("content", [b"no profile", gzip.compress(b"neither", mtime=0), built().SerializeToString()[:-3]])
 def test_a_file_that_is_no_profile_is_named(tmp_path, content):
     path = tmp_path / "host.xplane.pb"
     path.write_bytes(content)
