@@ -21,6 +21,7 @@ from multiboard.reports import Reports
 from multiboard.session import Session, check_facts
 from multiboard.sink import Nowhere
 from multiboard.sink import open_sink as open_event_files
+from multiboard.surface.layers import LayersSurface, aligned_names, inherit
 from multiboard.surface.measures import MeasuresSurface
 from multiboard.surface.media import MediaSurface
 from multiboard.surface.scalars import ScalarsSurface
@@ -40,7 +41,7 @@ _TAG_SETS: Final = 64
 """Sets of tags of captures that are known to be free; gradients that come and go make ever new ones."""
 
 
-class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
+class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface, LayersSurface):
     """One training job: one directory, one live event file, one row in the HParams table.
 
     Usable as a context manager; thread-safe. Logging never waits for a device or a disk and never raises because of data.
@@ -65,6 +66,9 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
         resume: go on where the event files of the directory end, see `start_step`. Steps that are written again replace the old
             ones in TensorBoard. 'add' writes beside what is there and replaces nothing, e.g. to evaluate a training that has
             ended. Without it, a directory that another process has written starts again at step 0.
+        align_to: directory of another run, also of another framework, whose layers and parameters are those of this one under
+            other names: distributions and norms of layers are written under its names, so that a dashboard shows both runs in one
+            chart. Layers of which it is not sure that they belong together keep their names, which is said once.
         durable: every call returns when its values are in the file, so that they survive any end of the process; no thread.
             Costs tens of microseconds a call, and values on a device are waited for.
         overflow: 'drop' thins out and drops values as said above when memory is full; 'block' makes the caller wait instead.
@@ -83,7 +87,7 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
     Raises:
         ArgumentError: an argument that is not one of the possible ones.
         LogDirError: the directory cannot be written.
-        ArgumentError: `facts` is something else.
+        ArgumentError: `facts` is something else, or `align_to` is not the directory of one run that holds layers.
 
     Example:
         >>> import tempfile, multiboard as mb
@@ -99,6 +103,7 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
         config: Mapping[str, Any] | None = None,
         facts: bool | Mapping[str, Any] = True,
         resume: bool | str = False,
+        align_to: str | os.PathLike[str] | None = None,
         durable: bool = False,
         overflow: str = "drop",
         memory_bytes: int = MEMORY_BYTES,
@@ -112,7 +117,7 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
             raise ArgumentError("overflow", overflow, "use 'drop' or 'block'")
         if not isinstance(resume, bool) and resume != "add":
             raise ArgumentError("resume", resume, "use True, False or 'add'")
-        stated = check_facts(facts)
+        stated, aligned = check_facts(facts), aligned_names(align_to)
         budget = MemoryBudget(positive_integer("memory_bytes", memory_bytes))
         file_bytes = None if max_file_bytes is None else positive_integer("max_file_bytes", max_file_bytes)
         media_bytes = check_media_bytes(max_media_bytes)
@@ -123,6 +128,7 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
         sink = self._open_sink(os.fspath(log_dir), reports)
         pipeline = _direct(reports, budget) if durable else Pipeline(reports, budget, block=overflow == "block")
         self._attach(os.fspath(log_dir), pipeline, sink, reports)
+        self._aligned, self._resumed = aligned, bool(resume)
         self._session = Session(self._lane.put_once, stated, at_once=durable)
         exits.watch_run(self)
         self._finalizer = weakref.finalize(self, _let_go, pipeline, self._session)
@@ -256,6 +262,7 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
         path = os.path.join(self.log_dir, name)
         child._open_sink = self._open_sink
         child._attach(path, self._pipeline, self._open_sink(path, self._reports), self._reports)
+        inherit(child, self)
         child._session = self._session.child(child._lane.put_once)
         exits.watch_run(child)
         child._parent = self
@@ -278,7 +285,7 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface):
         self._intake.attempt(lambda: self._accept_capture(capture), capture.step)
 
     def _accept_capture(self, capture: Capture) -> None:
-        capture = capture._replace(step=self._intake.step(capture.step))
+        capture = self._in_aligned_names(capture)._replace(step=self._intake.step(capture.step))
         if (capture.tags, capture.histograms) not in self._captured:
             for tag in capture.tags if capture.histograms else ():
                 self._intake.claim(tag, "histogram")

@@ -20,14 +20,16 @@ The tags of all adapters are spelled here and nowhere else, so that three framew
     multiboard/errors                                 scalar, what went wrong in captures so far; only if something did
     multiboard/overhead                               scalar, share of the time that captures take
     multiboard/dropped/<kind>                         scalar, values that had to go so far; only if there are some
+    multiboard/run_info                               own data: the table of the layers, see `multiboard.layer_rows`
     run/<fact>                                        hyper-parameter, a run fact
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
-from multiboard.errors import TagError, TagKindError
+from multiboard.errors import ArgumentError, TagError, TagKindError, did_you_mean
 
 PARAMS: Final = "params"
 GRADS: Final = "grads"
@@ -53,6 +55,18 @@ INPUT_SHARE: Final = "perf/input_share"
 EXAMPLES_PER_S: Final = "perf/examples_per_s"
 STEPS_PER_S: Final = "perf/steps_per_s"
 FACTS: Final = "run/"
+RUN_INFO: Final = "multiboard/run_info"
+
+GIVEN: Final = "as the optimizer gets it"
+"""Whatever was done to a gradient before: accumulated, unscaled, clipped, averaged over processes."""
+BEFORE_CLIPPING: Final = "before clipping"
+"""The optimizer itself is going to clip it."""
+AFTER_CLIPPING: Final = "after clipping"
+MICRO_BATCH: Final = "of one micro-batch"
+"""The optimizer is going to accumulate it with others."""
+SCALED: Final = "scaled by the loss scale"
+GRADIENT_STAGES: Final = (GIVEN, BEFORE_CLIPPING, AFTER_CLIPPING, MICRO_BATCH, SCALED)
+"""Where in a training step a gradient is seen, in the words of all adapters."""
 
 _ROLES: Final = {"weight": "kernel", "gamma": "scale", "beta": "bias", "embeddings": "embedding", "embedding_table": "embedding",
                  "moving_mean": "mean", "moving_variance": "var", "running_mean": "mean", "running_var": "var"}  # fmt: skip
@@ -149,13 +163,60 @@ def description(native: str, layer_class: str, stage: str = "") -> str:
     Args:
         native: the framework's own name, e.g. 'encoder.fc.weight'.
         layer_class: the class of its layer, e.g. 'Linear'.
-        stage: where a gradient was seen, e.g. 'after clipping'.
+        stage: where it was seen; of gradients what `gradient_stage` returns.
 
     >>> description("fc.weight", "Linear", "after clipping")
     '`fc.weight` of Linear, after clipping'
     """
     owner = f" of {layer_class}" if layer_class else ""
     return f"`{native}`{owner}{', ' + stage if stage else ''}"
+
+
+_DESCRIBED: Final = re.compile(r"`([^`]*)`(?: of ([^,`]+))?")
+_STAGE: Final = re.compile(rf", ((?:{'|'.join(map(re.escape, GRADIENT_STAGES))})(?: \((?!also `)[^)]*\))?)")
+
+
+def described(text: str) -> tuple[str, str]:
+    """Return the native name and the class of a layer that a description tells, '' for what it does not.
+
+    >>> described("`block0.ln1.weight` of LayerNorm, after clipping")
+    ('block0.ln1.weight', 'LayerNorm')
+    """
+    match = _DESCRIBED.match(text)
+    return (match[1], match[2] or "") if match else ("", "")
+
+
+def gradient_stage(stage: str, detail: str = "") -> str:
+    """Return where a gradient is seen, for its description.
+
+    Args:
+        stage: one of `GRADIENT_STAGES`, perhaps with a detail in brackets.
+        detail: what else is known, e.g. 'to a norm of 1'.
+
+    Raises:
+        ArgumentError: it is another stage.
+
+    >>> gradient_stage(AFTER_CLIPPING, "to a norm of 1")
+    'after clipping (to a norm of 1)'
+    """
+    name, bracket, rest = stage.partition(" (")
+    if name not in GRADIENT_STAGES or bool(bracket) != rest.endswith(")"):
+        hint = did_you_mean(name, GRADIENT_STAGES)
+        remedy = (
+            f"use one of {', '.join(map(repr, GRADIENT_STAGES))}, or one with a detail, e.g. 'after clipping (by value)'.{hint}"
+        )
+        raise ArgumentError("stage", stage, remedy.removesuffix("."))
+    return f"{stage} ({detail})" if detail else stage
+
+
+def stage_of(text: str) -> str:
+    """Return where a gradient was seen according to its description, '' if that does not tell.
+
+    >>> stage_of("`a.weight` of Linear, after clipping (to a norm of 1) (also `b.weight`); one in 2 values")
+    'after clipping (to a norm of 1)'
+    """
+    match = _STAGE.search(text)
+    return match[1] if match else text.partition(", ")[2]
 
 
 def check_tag(tag: object) -> str:

@@ -133,6 +133,21 @@ def marked_if_possible(trace: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @contextlib.contextmanager
+def called_layers(arguments: Any) -> Iterator[Watcher]:
+    """Do what `named_layers` does, and see the calls of linen layers, too, for the layer table.
+
+    Args:
+        arguments: of the step, as they are seen inside the trace.
+
+    Yields:
+        What has seen the calls.
+    """
+    watcher = Watcher(lambda _, __, output: output, None, marks=False, names_optimizers=True)
+    with watching(watcher, arguments), linen_calls(watcher, _is_seen):
+        yield watcher
+
+
+@contextlib.contextmanager
 def named_layers(arguments: Any) -> Iterator[None]:
     """Put every NNX and equinox layer into a `jax.named_scope` of its path while a step is called inside; linen does it itself.
 

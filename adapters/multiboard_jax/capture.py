@@ -63,6 +63,7 @@ class WrappedStep:
         self._variants: Variants | None = None
         self._plain: Callable[..., Any] = self._first_call
         self._measured: dict[Placement | None, Callable[..., tuple[Any, Measurement]]] = {}
+        self._keeping: dict[Placement | None, Callable[..., tuple[Any, Measurement]]] = {}
         self._unchecked = metrics
         self._forced = self._paused = False
         self._undrawn = graph
@@ -150,7 +151,7 @@ class WrappedStep:
     def _compiled(self, arguments: Any) -> Variants:
         if self._variants is None:
             self._check_process()
-            self._variants = variants(self._train_step, arguments, self._jit_options, self._options)
+            self._variants = variants(self._train_step, arguments, self._jit_options, self._options._replace(exact=None))
         return self._variants
 
     def _first_call(self, *args: Any, **kwargs: Any) -> Any:
@@ -248,7 +249,11 @@ class WrappedStep:
 
     def _measured_variant(self, arguments: Any) -> Callable[..., tuple[Any, Measurement]]:
         placement = placement_of(arguments) if jax.device_count() > 1 else None
-        known = self._measured.get(placement)
-        if known is None:
-            known = self._measured[placement] = self._compiled(arguments).measured(placement)
-        return known
+        exact = self._options.exact is not None and self._options.exact.has_step(self._step)
+        made = self._keeping if exact else self._measured
+        if placement not in made:
+            compiled = self._compiled(arguments)
+            if exact:
+                compiled = variants(self._train_step, arguments, self._jit_options, self._options)
+            made[placement] = compiled.measured(placement)
+        return made[placement]

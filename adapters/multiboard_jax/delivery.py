@@ -10,6 +10,7 @@ import jax
 from multiboard import tags
 from multiboard.errors import MultiboardError, cause_of
 from multiboard.values import Capture
+from multiboard_jax import exact
 from multiboard_jax.collected import pending
 from multiboard_jax.metrics import MetricsReader
 from multiboard_jax.statistics import Arrival
@@ -42,6 +43,7 @@ class Delivery:
         self._reader = MetricsReader()
         self._first: dict[str, Any] | None = None
         self._is_young = True
+        self._described = False
         self._errors = 0
 
     def metrics(self, result: Any, step: int) -> None:
@@ -62,7 +64,13 @@ class Delivery:
         run, rate = self.run, self._rate
         if run is None:
             return
+        if not self._described:
+            self._described = True
+            self._try(lambda: run.describe_layers(measurement.layers, step), "the table of the layers was left out", step)
         self._try(lambda: self._capture(run, measurement, step), f"the capture of step {step} was left out", step)
+        if measurement.kept:
+            otherwise = f"exact tensors of step {step} were left out"
+            self._try(lambda: exact.write(run, measurement.exact, measurement.kept, step), otherwise, step)
         if measurement.scalar_names:
             self._try(lambda: _log_scalars(run, measurement, step), f"tagged scalars of step {step} were left out", step)
         if rate is not None:

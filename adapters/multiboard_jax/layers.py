@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import jax
 
 from multiboard_jax._compat import apart, is_lifted
+from multiboard_jax.layer_info import Called, called
 from multiboard_jax.layer_paths import is_linen, is_nnx, join, layers_in, likeness, mark_of, marked, module_classes
 from multiboard_jax.optimizer_calls import optimizer_functions, optimizer_scope
 
@@ -55,6 +56,7 @@ class Watcher:
         marks, names_optimizers: as given.
         frames: the layers that are being called, the innermost last.
         nameless: the classes of layers that were called and have no path.
+        called: by path, in the order of the first calls, what the layer table needs to know of a layer.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Watcher:
         self._alike: dict[Hashable, set[str]] = defaultdict(set)
         self.frames: list[Frame] = []
         self.nameless: dict[str, None] = {}
+        self.called: dict[str, Called] = {}
 
     def learn(self, tree: Any) -> None:
         """Take in the paths of the layers in a tree that the step was given or has merged."""
@@ -89,6 +92,8 @@ class Watcher:
     def within(self, frame: Frame, function: Callable[[], Any]) -> Any:
         """Call a function as a layer. A call from the same layer (of its superclass, or transformed) is a part of the first."""
         outer = self.frames[-1].path if self.frames else ""
+        if frame.path not in self.called:
+            self.called[frame.path] = called(frame.layer)
         self.frames.append(frame)
         try:
             with _scope(frame, outer):

@@ -10,11 +10,13 @@ import jax
 import numpy as np
 
 from multiboard import tags
-from multiboard_jax.activations import named_layers, seen
+from multiboard_jax.activations import Seen, called_layers, seen
 from multiboard_jax.buffers import bind_buffers, bind_module_buffers
 from multiboard_jax.collected import is_scalar, rows, scalars
 from multiboard_jax.distributed import replicated
+from multiboard_jax.exact import keep
 from multiboard_jax.harvest import SCOPE, Harvest, harvest
+from multiboard_jax.layer_info import layer_rows
 from multiboard_jax.norms import norms_of
 from multiboard_jax.optimizer import taps_seen
 from multiboard_jax.parameters import add_parameters, held
@@ -32,8 +34,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from multiboard_jax.activations import Seen
+    from multiboard.layer_rows import LayerRows
     from multiboard_jax.distributed import Placement
+    from multiboard_jax.exact import Kept
+    from multiboard_jax.layer_info import Called
+    from multiboard_jax.layers import Watcher
     from multiboard_jax.options import Options
     from multiboard_jax.parameters import Held
 
@@ -53,8 +58,8 @@ _NO_PARAMS: Final = (
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["packed", "scalars"],
-    meta_fields=["names", "descriptions", "scalar_names", "notes", "if_any"],
+    data_fields=["packed", "scalars", "exact"],
+    meta_fields=["names", "descriptions", "scalar_names", "notes", "if_any", "layers", "kept"],
 )
 @dataclass(frozen=True, slots=True)
 class Measurement:
@@ -70,6 +75,9 @@ class Measurement:
         scalar_names: the tags of the scalars.
         notes: pairs of cause and message: what could not be seen.
         if_any: rows may be of values that did not come to be at this step.
+        layers: the layer table.
+        exact: on the device, the arrays that are kept element by element.
+        kept: what they are.
     """
 
     packed: jax.Array
@@ -79,6 +87,9 @@ class Measurement:
     scalar_names: tuple[str, ...]
     notes: tuple[tuple[str, str], ...]
     if_any: bool
+    layers: LayerRows
+    exact: tuple[jax.Array, ...] = ()
+    kept: tuple[Kept, ...] = ()
 
 
 def measured_step(
@@ -145,12 +156,14 @@ class _Seeing:
         options: what is measured.
         layers: what was seen of the layers, None if none are to be.
         met_tap: whether there is a tap in the step.
+        called: the layers that were called, see `Watcher`.
     """
 
     def __init__(self, step: Callable[..., Any], options: Options) -> None:
         self.options = options
         self.layers: Seen | None = None
         self.met_tap = False
+        self.called: Mapping[str, Called] = {}
         self._step = step
 
     def call(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -160,15 +173,17 @@ class _Seeing:
         if found:
             (args, kwargs), restore = with_taps(args, kwargs, found)
         before = taps_seen()
-        with self._seen((args, kwargs)) as self.layers:
+        with self._seen((args, kwargs)) as looking:
+            self.layers = looking if isinstance(looking, Seen) else None
+            self.called = (looking.watcher if isinstance(looking, Seen) else looking).called
             result = self._step(*args, **kwargs)
             self.met_tap = taps_seen() > before
             result = result if self.layers is None else self.layers.released(result)
         return result if restore is None else restore(result)
 
-    def _seen(self, arguments: Any) -> AbstractContextManager[Seen | None]:
+    def _seen(self, arguments: Any) -> AbstractContextManager[Seen | Watcher]:
         if self.options.activations is None:
-            return named_layers(arguments)
+            return called_layers(arguments)
         return seen(self.options.activations, arguments)
 
 
@@ -194,6 +209,7 @@ def _is_array(leaf: object) -> bool:
 
 def _measurement(found: Harvest, holders: Held, seeing: _Seeing, placement: Placement | None) -> Measurement:
     options = seeing.options
+    layers = layer_rows(found.found, holders, seeing.called)
     for name in [name for name in found.found if _group(name) in set(tags.GROUPS) - set(options.groups)]:
         del found.found[name]
     notes = [*_notes(found, options, met_tap=seeing.met_tap), *(seeing.layers.notes(found.found) if seeing.layers else ())]
@@ -207,6 +223,7 @@ def _measurement(found: Harvest, holders: Held, seeing: _Seeing, placement: Plac
     many = {name: found.found[name] for name in names}
     with jax.named_scope(SCOPE):
         packed = pack((rows if options.histograms else norms_of)(many, placement))
+        exact, kept = keep(found.found, layers.transforms(), options.exact)
     return Measurement(
         packed=replicated(packed, placement),
         scalars=replicated(scalars(single), placement),
@@ -215,6 +232,9 @@ def _measurement(found: Harvest, holders: Held, seeing: _Seeing, placement: Plac
         scalar_names=tuple(single),
         notes=tuple(notes),
         if_any=any(isinstance(tagged.value, Measured) for tagged in many.values()),
+        layers=layers,
+        exact=replicated(exact, placement),
+        kept=kept,
     )
 
 

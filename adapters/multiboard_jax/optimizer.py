@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     import optax
 
-STAGE: Final = "as it comes into the tapped optimizer"
+STAGE: Final = tags.GIVEN
 _AS_RETURNED: Final = "as the tapped optimizer returns it"
-_MICRO_STEP: Final = "of one of the steps that are accumulated"
+_MICRO_STEP: Final = tags.MICRO_BATCH
 _NOT_YET: Final = "zero until what is accumulated is applied"
 
 
@@ -126,7 +126,8 @@ def tap(tx: optax.GradientTransformation, *, name: str = "", stage: str = STAGE)
     Args:
         tx: any optax transformation, also `optax.MultiSteps`. A learning rate in `optax.inject_hyperparams` is found by itself.
         name: goes in front of the layers' paths, e.g. 'generator', when a step has several optimizers.
-        stage: where the gradients are seen, for the description, e.g. 'after clipping'.
+        stage: where the gradients are seen, for the description: one of `multiboard.tags.GRADIENT_STAGES`, e.g. 'after clipping',
+            perhaps with a detail, e.g. 'after clipping (by value)'.
 
     Returns:
         The transformation to use in its place. Parameters are seen if they are passed to `update`.
@@ -143,7 +144,7 @@ def tap(tx: optax.GradientTransformation, *, name: str = "", stage: str = STAGE)
     for argument, value in (("name", name), ("stage", stage)):
         if not isinstance(value, str):
             raise ArgumentError(argument, value, "pass a string")
-    one = _Tap(tx, _with_extra_arguments(tx), name.strip("/"), stage)
+    one = _Tap(tx, _with_extra_arguments(tx), name.strip("/"), tags.gradient_stage(stage))
     return _with_taps(tx, one.update)
 
 

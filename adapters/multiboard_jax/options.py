@@ -12,6 +12,7 @@ from multiboard_jax.activations import check
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from multiboard.exact import Exact
     from multiboard.selection import Chosen, Selection
 
 
@@ -23,12 +24,14 @@ class Options(NamedTuple):
         histograms: whether distributions are written, and with them the numbers of non-finite values.
         norms: whether norms and update ratios are.
         activations: which layers' outputs are measured, as `activations.seen` takes it; None for none.
+        exact: which arrays are kept element by element; None for none.
     """
 
     groups: tuple[str, ...]
     histograms: bool = True
     norms: bool = True
     activations: Selection | None = None
+    exact: Exact | None = None
 
 
 def check_options(log: Iterable[str], *, histograms: bool, norms: bool, activations: Chosen | None) -> Options:

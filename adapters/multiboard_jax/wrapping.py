@@ -12,6 +12,7 @@ import numpy as np
 from multiboard import tags
 from multiboard.arguments import check_flag, check_positive, check_run, check_start_step
 from multiboard.errors import ArgumentError
+from multiboard.exact import check_exact
 from multiboard.profile.argument import check_profiler
 from multiboard_jax.capture import WrappedStep
 from multiboard_jax.compiled import check_step
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
 
+    from multiboard.exact import Exact
     from multiboard.profile.profiler import Profiler
     from multiboard.run import Run
     from multiboard.selection import Chosen
@@ -44,6 +46,7 @@ def wrap_train_step(
     metrics: bool = True,
     graph: bool = False,
     profiler: Profiler | None = None,
+    exact: Exact | bool | None = None,
 ) -> WrappedStep:
     """Compile a training step, and log its metrics and, at every n-th step, distributions of parameters, gradients and updates.
 
@@ -91,6 +94,8 @@ def wrap_train_step(
             it is traced once more for that, which for a GPT-2 takes a second or two.
         profiler: a `multiboard.Profiler` that this step drives: its windows are of global steps, and layers of NNX and equinox
             have their names in it. If the window has a captured step, its profile has the measurement, as 'multiboard/...'.
+        exact: a `multiboard.Exact` that says of which arrays all elements are kept, and at which steps, as `exact/<group>/...`;
+            True keeps parameters and gradients at step 0. These steps run in a variant of their own, compiled once more.
 
     Returns:
         The step, to be called as before; it returns the same. It has `step`, `pause`, `resume` and `log_now`.
@@ -119,6 +124,7 @@ def wrap_train_step(
     options = check_options(log, histograms=histograms, norms=norms, activations=activations)
     rate = None if learning_rate is None else functools.partial(_rate, learning_rate)
     interval, first = check_positive("every", every), check_start_step(start_step)
+    options = options._replace(exact=check_exact(exact, interval))
     logged = check_flag("metrics", metrics), check_flag("graph", graph)
     return WrappedStep(
         train_step, _check_run(run), interval, options, jit_options, rate, first, *logged, check_profiler(profiler)

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 import keras
 
 from multiboard import tags
+from multiboard_keras.exact import ExactTensors
 from multiboard_keras.layer_calls import LayerCalls
 from multiboard_keras.layer_paths import layer_paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from multiboard.exact import Exact
     from multiboard.selection import Selection
 
     Tensor = Any
@@ -39,18 +41,21 @@ class Activations:
     Args:
         model: the model; it is no layer itself.
         selection: the chosen layers.
+        exact: of which outputs all elements are kept; None for none.
 
     Attributes:
         tags: one per histogram of the last run, or of the last trace.
         descriptions: by tag: the layer and its class.
         notes: what the last run leaves out, as cause and message.
+        exact: what the last run keeps element by element.
     """
 
-    def __init__(self, model: keras.Model, selection: Selection) -> None:
+    def __init__(self, model: keras.Model, selection: Selection, exact: Exact | None = None) -> None:
         self.tags: tuple[str, ...] = ()
         self.descriptions: dict[str, str] = {}
         self.notes: list[tuple[str, str]] = []
-        self._model, self._selection = model, selection
+        self._model, self._selection, self._exact = model, selection, exact
+        self.exact = ExactTensors(model, exact)
 
     @functools.cached_property
     def _layers(self) -> dict[str, Any]:
@@ -68,7 +73,9 @@ class Activations:
         """
         self.tags, self.descriptions = (), {}
         self.notes.clear()
+        self.exact.begin()
         outputs = _backend().Outputs()
+        outputs.keeps = self._exact is not None and tags.ACTIVATIONS in self._exact.kinds
         calls = LayerCalls(outputs)
         with contextlib.ExitStack() as stack:
             with self._noting():
@@ -91,7 +98,20 @@ class Activations:
         paths = [outputs.calls[row[0]].path for row in rows.values()]
         self.tags = tuple(_numbered([f"{tags.ACTIVATIONS}/{path}" for path in paths]))
         self.descriptions = {tag: self._describe(path) for tag, path in zip(self.tags, paths, strict=True)}
+        if outputs.keeps:
+            self._keep(outputs, [row[0] for row in rows.values()])
         return begun
+
+    def _keep(self, outputs: Any, calls: Sequence[int]) -> None:
+        """Keep outputs element by element, those of which there is an array and that were not computed in a loop."""
+        for tag, at in zip(self.tags, calls, strict=True):
+            tensor = None if outputs.calls[at].loop else outputs.kept(at)
+            if tensor is not None and None in tensor.shape:
+                cause = "exact activations of an unknown size"
+                self.notes.append((cause, "outputs of layers are not kept element by element: the batches are not of one size."))
+            elif tensor is not None:
+                path = tag.partition("/")[2]
+                self.exact.add(tags.ACTIVATIONS, [(path, self.descriptions[tag])], [tensor], lambda tensor: tensor)
 
     def _describe(self, path: str) -> str:
         return tags.description(path.replace("/", "."), type(self._layers[path]).__name__, STAGE)

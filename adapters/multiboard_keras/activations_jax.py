@@ -41,9 +41,11 @@ class Outputs:
     Attributes:
         calls: of layers, one per output; known after the run.
         lost: by path of a layer: why an output was lost; known after the run.
+        keeps: whether `kept` will be called.
     """
 
     def __init__(self) -> None:
+        self.keeps = False
         self.calls: list[Call] = []
         self.lost: dict[str, str] = {}
         self._met: dict[str, None] = {}
@@ -99,6 +101,11 @@ class Outputs:
         self._found += ours
         lost = {_call(name).path: where for name, where in found.lost.items() if name.startswith(_PREFIX)}
         self.lost |= {path: f"computed inside {where!r}, from where nothing can be collected" for path, where in lost.items()}
+
+    def kept(self, at: int) -> jax.Array | None:
+        """Return the output of a call; None if it was summed up where it was computed."""
+        found = self._found[at] if self._eager else self._found[at].value
+        return found if isinstance(found, jax.Array) else None
 
     def begin(self, rows: Sequence[Sequence[int]]) -> Measured:
         """Start counting the outputs, those of each row together."""

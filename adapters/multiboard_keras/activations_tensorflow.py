@@ -24,9 +24,11 @@ class Outputs:
     Attributes:
         calls: of layers, one per output.
         lost: by path of a layer: why an output was lost; here `take` tells it.
+        keeps: whether `kept` will be called.
     """
 
     def __init__(self) -> None:
+        self.keeps = False
         self.calls: list[Call] = []
         self.lost: dict[str, str] = {}
         self._level = trace_level()
@@ -59,6 +61,10 @@ class Outputs:
         self.calls.append(call)
         self._tensors.append(tensor)
         return tensor
+
+    def kept(self, at: int) -> Tensor:
+        """Return the output of a call."""
+        return self._tensors[at]
 
     def begin(self, rows: Sequence[Sequence[int]]) -> Any:
         """Start counting the outputs, those of each row together."""

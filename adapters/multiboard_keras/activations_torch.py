@@ -27,9 +27,12 @@ class Outputs:
     Attributes:
         calls: of layers, one per output.
         lost: by path of a layer: why an output was lost; here `take` tells it.
+        keeps: whether `kept` will be called.
     """
 
     def __init__(self) -> None:
+        self.keeps = False
+        self._whole: list[torch.Tensor] = []
         self.calls: list[Call] = []
         self.lost: dict[str, str] = {}
         self._taken: list[tuple[list[Tally], list[torch.Tensor]]] = []
@@ -52,6 +55,8 @@ class Outputs:
         if not in_backward():
             with torch.no_grad():
                 self._taken.append(self._take(values_of(tensor)))
+                if self.keeps:
+                    self._whole.append(values_of(tensor).clone())
             self.calls.append(call)
         return tensor
 
@@ -64,6 +69,10 @@ class Outputs:
         tally = empty_tally(1, values.device)
         add_to_tally(tally, [values])
         return [tally], []
+
+    def kept(self, at: int) -> torch.Tensor:
+        """Return a copy of the output of a call."""
+        return self._whole[at]
 
     def begin(self, rows: Sequence[Sequence[int]]) -> Batch:
         """Start counting the outputs, those of each row together."""

@@ -7,14 +7,16 @@ from threading import get_ident
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from multiboard import tags
 from multiboard.values import Capture
-from multiboard_keras import statistics
+from multiboard_keras import exact, statistics
 from multiboard_keras.gradients import micro_batches
+from multiboard_keras.layer_info import layer_rows
 from multiboard_keras.profile import make_driver
 from multiboard_keras.scalars import find_obstacle, iterations, only_scalars
 from multiboard_keras.times import Times
 from multiboard_keras.train_function import Due, TrainFunction, remove_left, stand_in_of
-from multiboard_keras.train_step import ACTIVATIONS, CAPTURE, METRICS, RATE
+from multiboard_keras.train_step import ACTIVATIONS, CAPTURE, EXACT, EXACT_ACTIVATIONS, METRICS, RATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from multiboard_keras.steps import Steps
     from multiboard_keras.tracing.log import Graphs
     from multiboard_keras.train_function import Yield
+    from multiboard_keras.train_step import TrainStep
 
 
 class Fit(NamedTuple):
@@ -84,6 +87,7 @@ class Batches:
                 groups=options.groups if options.captures else None,
                 selection=options.selection,
                 profiled=options.profiles,
+                exact=options.exact,
             )
         self.function = function
         self._times: Times | None = None
@@ -99,6 +103,7 @@ class Batches:
         self._in_step: Driver | None = None  # that of a step that is profiled: outside of windows a batch asks for little else
         self._listens = self._profile  # also until it is known whether Keras tells
         self._epoch_due = self._delivered = self._own_loop = False
+        self._undescribed = True
         self._scalars: frozenset[str] = frozenset()
         self._batch: int | None = None
         self._last = self._updates = 0
@@ -197,6 +202,10 @@ class Batches:
             self._log_numbers(due, found)
         if due.capture:
             self._epoch_due = False
+            if self._undescribed:
+                self._undescribed = False
+                with self._reporting.of("layer table"):
+                    self._describe_layers(due, found)
             with self._reporting.of("capture"):
                 self._log_captures(due, found)
         if self._times is not None:
@@ -276,13 +285,32 @@ class Batches:
             self._capture(step.tags, extras[CAPTURE], due.step, step.descriptions)
         if ACTIVATIONS in extras:
             self._capture(step.activation_tags, extras[ACTIVATIONS], due.step, step.activation_descriptions, if_any=True)
+        self._keep(step, extras, due.step)
         if problem := step.problems.get(CAPTURE):
             raise problem
         explained = any(cause.startswith("optimizer ") for cause, _ in step.notes)
         if CAPTURE not in extras and self._options.groups and not explained:
             raise RuntimeError("the train step applies no gradients where they can be seen")
 
+    def _describe_layers(self, due: Due, found: Yield) -> None:
+        step = found.step
+        calls = () if step is None else step.layer_calls
+        gradients = (
+            "" if step is None else next((tags.stage_of(step.descriptions[tag]) for tag in step.tags if _is_grad(tag)), "")
+        )
+        self._naming.run.describe_layers(layer_rows(self._model, calls, gradients), due.step)
+
+    def _keep(self, step: TrainStep, extras: Mapping[str, Any], at: int) -> None:
+        """Write the tensors that are kept element by element."""
+        for key, kept in ((EXACT, step.kept), (EXACT_ACTIVATIONS, step.kept_activations)):
+            if key in extras:
+                exact.write(self._naming.run, extras[key], kept, at)
+
     def _capture(
         self, names: tuple[str, ...], begun: Any, step: int, descriptions: Mapping[str, str], *, if_any: bool = False
     ) -> None:
         self._naming.run.capture(Capture(names, statistics.pending(begun), step, time(), descriptions, if_any=if_any))
+
+
+def _is_grad(tag: str) -> bool:
+    return tag.startswith(f"{tags.GRADS}/")

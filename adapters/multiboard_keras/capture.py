@@ -27,6 +27,7 @@ from multiboard_keras.tracing.log import Graphs
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from multiboard.exact import Exact
     from multiboard.profile.profiler import Profiler
     from multiboard.selection import Chosen
     from multiboard_keras.naming import Naming
@@ -76,6 +77,8 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has 
         hparams: hyper-parameters, for the HParams tab.
         samples: predictions to write, see `Samples`.
         profiler: a `multiboard.Profiler` that this fit drives, instead of `profile_batch`.
+        exact: a `multiboard.Exact` that says of which tensors all elements are kept, and at which captured steps, as
+            `exact/<group>/...`; True keeps parameters and gradients at step 0.
 
     Raises:
         ArgumentError: an argument is not one of the possible ones.
@@ -120,6 +123,7 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has 
         hparams: Mapping[str, Any] | None = None,
         samples: Samples | None = None,
         profiler: Profiler | None = None,
+        exact: Exact | bool | None = None,
     ) -> None:
         super().__init__()
         self._options = check_options(
@@ -140,6 +144,7 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has 
             naming=naming,
             hparams=hparams,
             samples=samples,
+            exact=exact,
         )
         self.log_dir = os.fspath(log_dir)
         self._copied_from = ("", self._copies)

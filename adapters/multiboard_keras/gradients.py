@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import keras
 
+from multiboard import tags
 from multiboard_keras._compat import accumulators, built_variables
 from multiboard_keras.layers import identity
 
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
 
     Tensor = Any
 
-_STAGE: Final = "before the optimizer's clipping"
-_MICRO_BATCH: Final = "one micro-batch, before the optimizer's accumulation and clipping"
+_CLIPS: Final = ("clipnorm", "clipvalue", "global_clipnorm")
 
 
 def true_gradients(optimizer: Any, variables: Sequence[Any], grads: Sequence[Tensor]) -> tuple[list[Tensor], str]:
@@ -28,12 +28,13 @@ def true_gradients(optimizer: Any, variables: Sequence[Any], grads: Sequence[Ten
     """
     batches = micro_batches(optimizer)
     unscaled = [_unscaled(optimizer, *pair) for pair in zip(variables, grads, strict=True)]
-    if batches == 1:
-        return unscaled, _STAGE
     inner = innermost(optimizer)
+    stage = tags.BEFORE_CLIPPING if any(getattr(inner, name, None) is not None for name in _CLIPS) else tags.GIVEN
+    if batches == 1:
+        return unscaled, stage
     sums = accumulators(inner)
     if sums is None:
-        return unscaled, _MICRO_BATCH
+        return unscaled, tags.MICRO_BATCH
     by_variable = {identity(variable): total for variable, total in zip(built_variables(inner), sums, strict=True)}
     means = [
         grad
@@ -41,7 +42,7 @@ def true_gradients(optimizer: Any, variables: Sequence[Any], grads: Sequence[Ten
         else (grad + keras.ops.convert_to_tensor(by_variable[identity(variable)])) / batches
         for variable, grad in zip(variables, unscaled, strict=True)
     ]
-    return means, f"mean of {batches} micro-batches, {_STAGE}"
+    return means, tags.gradient_stage(stage, f"mean of {batches} micro-batches")
 
 
 def micro_batches(optimizer: Any) -> int:

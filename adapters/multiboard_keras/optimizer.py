@@ -15,6 +15,7 @@ import keras
 from multiboard import tags
 from multiboard_keras import statistics
 from multiboard_keras._compat import buffers, built_variables
+from multiboard_keras.exact import ExactTensors
 from multiboard_keras.gradients import true_gradients
 from multiboard_keras.layers import identity
 from multiboard_keras.optimizer_state import is_float, states
@@ -24,6 +25,7 @@ from multiboard_keras.sight import replaced
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from multiboard.exact import Exact
     from multiboard_keras.layers import Names
     from multiboard_keras.sight import Sight
 
@@ -41,16 +43,18 @@ class _Update(NamedTuple):
         variables: all that the optimizer is given.
         own: those that no other optimizer has updated in this step.
         before: what `Draft.keep` returned for them; empty if changes are not captured.
+        exact: what is kept of them element by element, for the changes.
     """
 
     optimizer: Any
     variables: list[Any]
     own: list[Any]
     before: Sequence[Tensor]
+    exact: Sequence[Any] = ()
 
 
 class Updates:
-    """What one run of a train step shows of its optimizers, and of the buffers before it.
+    """What one run of a train step shows of its optimizers, and of the buffers after it.
 
     Args:
         model: a compiled model.
@@ -58,13 +62,17 @@ class Updates:
         names: of the model's variables.
         sight: of this run.
         kind: of the extras that problems are kept under.
+        exact: which tensors are kept element by element; None for none.
 
     Attributes:
+        exact: what is kept element by element.
         descriptions: by tag, in the order of the rows.
         notes: what is left out, as cause and message.
     """
 
-    def __init__(self, model: Any, groups: Sequence[str], names: Names, sight: Sight, kind: str) -> None:
+    def __init__(
+        self, model: Any, groups: Sequence[str], names: Names, sight: Sight, kind: str, exact: Exact | None = None
+    ) -> None:
         self.descriptions: dict[str, str] = {}
         self.notes: list[tuple[str, str]] = []
         self._model = model
@@ -75,16 +83,12 @@ class Updates:
         self._optimizers: dict[str, Any] = {}
         self._rates: dict[str, Tensor] = {}
         self._draft: Any = None
+        self.exact = ExactTensors(model, exact)
         self._updated: set[int] = set()
         self._inside = False
 
-    def watch(self, stack: contextlib.ExitStack, arguments: Sequence[Any]) -> None:
-        """Start a capture with the buffers, and replace methods of the optimizers until the stack is left.
-
-        Args:
-            stack: is left at the end of the train step.
-            arguments: of the train step.
-        """
+    def watch(self, stack: contextlib.ExitStack) -> None:
+        """Start a capture, and replace methods of the optimizers until the stack is left, at the end of the train step."""
         with self._look():
             self._draft = statistics.start()
         if self._draft is None:
@@ -94,9 +98,16 @@ class Updates:
             for name, optimizer in self._optimizers.items():
                 for method in ("apply", "stateless_apply"):
                     stack.enter_context(replaced(optimizer, method, self._watched(name, optimizer, method)))
+
+    def add_buffers(self, result: Any) -> None:
+        """Take the buffers into the capture as the train step leaves them.
+
+        Args:
+            result: of the train step.
+        """
         with self._look():
             if tags.BUFFERS in self._groups:
-                self._take_buffers(arguments)
+                self._take_buffers(result)
 
     def rates(self) -> dict[str, Tensor]:
         """Return the learning rates by tag, with the optimizer's name if there are several."""
@@ -154,12 +165,10 @@ class Updates:
 
     # ------------------------------------------------------------------ what it takes
 
-    def _take_buffers(self, arguments: Sequence[Any]) -> None:
+    def _take_buffers(self, result: Any) -> None:
         other = {id(variable) for optimizer in self._optimizers.values() for variable in optimizer.variables}
         found = [variable for variable in buffers(self._model) if is_float(variable) and id(variable) not in other]
-        values = (
-            [] if keras.backend.backend() != "jax" else zip(self._model.non_trainable_variables, arguments[0][1], strict=True)
-        )
+        values = [] if keras.backend.backend() != "jax" else zip(self._model.non_trainable_variables, result[1][1], strict=True)
         with _reading(values):
             self._draft.add([_value(variable) for variable in found])
         self._describe(tags.BUFFERS, found)
@@ -174,9 +183,10 @@ class Updates:
             self._rates[name] = keras.ops.copy(keras.ops.convert_to_tensor(optimizer.learning_rate))
             own = self._not_yet_updated(name, variables)
             before = self._take_params(own)
+            kept = self.exact.copies(tags.UPDATES, self._paths(own), [_value(variable) for variable in own], self._read)
             if tags.GRADS in self._groups:
                 self._take_grads(optimizer, variables, grads, {identity(variable) for variable in own})
-        return _Update(optimizer, variables, own, before)
+        return _Update(optimizer, variables, own, before, kept)
 
     def _not_yet_updated(self, name: str, variables: list[Any]) -> list[Any]:
         own = [variable for variable in variables if identity(variable) not in self._updated]
@@ -192,6 +202,7 @@ class Updates:
         if tags.PARAMS in self._groups:
             self._draft.add_kept(before) if before else self._draft.add(tensors)
             self._describe(tags.PARAMS, variables)
+            self._keep(tags.PARAMS, variables, tensors)
         return before
 
     def _take_grads(self, optimizer: Any, variables: list[Any], grads: list[Any], own: set[int]) -> None:
@@ -203,12 +214,15 @@ class Updates:
         ]
         self._draft.add([grad for _, grad in found])
         self._describe(tags.GRADS, [variable for variable, _ in found], stage)
+        self._keep(tags.GRADS, [variable for variable, _ in found], [grad for _, grad in found], stage=stage)
 
     def _take_after(self, update: _Update, result: Any) -> None:
         with _reading([] if result is None else _pairs(update.optimizer, update.variables, *result)):
             if tags.UPDATES in self._groups:
-                self._draft.add_changes([_value(variable) for variable in update.own], update.before)
+                tensors = [_value(variable) for variable in update.own]
+                self._draft.add_changes(tensors, update.before)
                 self._describe(tags.UPDATES, update.own)
+                self._keep(tags.UPDATES, update.own, tensors, before=update.exact)
             if tags.OPTIMIZER_STATE in self._groups:
                 self._take_state(update)
 
@@ -221,6 +235,26 @@ class Updates:
             stage = f"{state.native} of {state.optimizer_class}"
             tag = f"{tags.OPTIMIZER_STATE}/{named.path}/{state.name}"
             self.descriptions[tag] = tags.description(named.native, named.layer_class, stage)
+
+    def _paths(self, variables: Iterable[Any]) -> list[str]:
+        return [self._names.of(variable).path for variable in variables]
+
+    def _read(self, tensor: Tensor) -> Tensor:
+        return self._draft.read(tensor) if hasattr(self._draft, "read") else tensor
+
+    def _keep(
+        self,
+        group: str,
+        variables: Sequence[Any],
+        tensors: Sequence[Tensor],
+        *,
+        stage: str = "",
+        before: Sequence[Any] | None = None,
+    ) -> None:
+        """Keep tensors element by element, those that are asked for."""
+        named = [self._names.of(variable) for variable in variables]
+        described = [(one.path, tags.description(one.native, one.layer_class, stage)) for one in named]
+        self.exact.add(group, described, tensors, self._read, before)
 
     def _describe(self, group: str, variables: Iterable[Any], stage: str = "") -> None:
         for variable in variables:

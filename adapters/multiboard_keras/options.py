@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from multiboard import tags
 from multiboard.arguments import check_choices, check_flag, check_log_dir, check_positive, check_run
 from multiboard.errors import ArgumentError
+from multiboard.exact import check_exact
 from multiboard.profile.schedule import check_profile_batch
 from multiboard.selection import Selection
 from multiboard_keras.embeddings import Embeddings
@@ -19,6 +20,7 @@ from multiboard_keras.samples import Samples
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from multiboard.exact import Exact
     from multiboard.profile.profiler import Profiler
     from multiboard.run import Run
     from multiboard.selection import Chosen
@@ -42,6 +44,7 @@ class Options:
         profiler: what the fit drives instead; None for none.
         embeddings_freq: embeddings are written at the end of every epoch that this number divides; 0 writes none.
         naming: 'multiboard' or 'keras'.
+        exact: which tensors are kept element by element; None for none.
     """
 
     run: Run | None
@@ -60,6 +63,7 @@ class Options:
     samples: Samples | None
     naming: str
     hparams: Mapping[str, Any] | None
+    exact: Exact | None = None
 
     @property
     def in_keras(self) -> bool:
@@ -101,6 +105,7 @@ def check_options(  # the callback's own arguments
     naming: str,
     hparams: Mapping[str, Any] | None,
     samples: Samples | None,
+    exact: Any = None,
 ) -> Options:
     """Return the arguments as options.
 
@@ -132,6 +137,7 @@ def check_options(  # the callback's own arguments
         samples=samples,
         naming=check_choices("naming", [naming], (UNIFORM, KERAS))[0],
         hparams=hparams,
+        exact=check_exact(exact, 0 if every is None else every),
     )
 
 

@@ -39,9 +39,13 @@ class Rows:
         self.rows += kept
 
     def add_changes(self, tensors: Sequence[Tensor], kept: Sequence[Tensor]) -> None:
-        """Add what has been added to tensors since `keep`; of halves in float32, where the difference is exact."""
-        pairs = zip(self.keep(tensors), kept, strict=True)
-        self.rows += [keras.ops.subtract(_exact(now), _exact(before)) for now, before in pairs]
+        """Add what has been added to tensors since `keep`."""
+        self.rows += [exact_difference(now, before) for now, before in zip(self.keep(tensors), kept, strict=True)]
+
+
+def exact_difference(now: Tensor, before: Tensor) -> Tensor:
+    """Return what has been added to a tensor; of halves in float32, where the difference is exact."""
+    return keras.ops.subtract(_exact(now), _exact(before))
 
 
 def apart(tensor: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
+    from multiboard.exact import Exact
     from multiboard.selection import Selection
     from multiboard_keras.scopes_tensorflow import Scopes
 
@@ -98,6 +99,7 @@ class TrainFunction:
         groups: what a capture holds; None makes no function that captures.
         selection: the layers whose outputs a capture holds, too.
         profiled: whether a profile may ask for the names of layers.
+        exact: which tensors are kept element by element, at which captured steps; None for none.
 
     Attributes:
         reads: reads parameters; None if they are captured with the rest.
@@ -115,10 +117,11 @@ class TrainFunction:
         groups: Sequence[str] | None,
         selection: Selection | None,
         profiled: bool,
+        exact: Exact | None = None,
     ) -> None:
         self._model = model
         self._original: Callable[..., Any] = model.train_function
-        self._plain = self._capturing = None
+        self._plain = self._capturing = self._keeping = None
         sized = keras.backend.backend() == "tensorflow"  # elsewhere the number of examples is seen outside of the step
         self.scopes = _scopes(model) if profiled and sized else None
         self.draws = keras.backend.backend() != "torch"
@@ -128,6 +131,10 @@ class TrainFunction:
         if seen and groups is not None:
             step = TrainStep(model, metrics=metrics, groups=groups, activations=selection, scopes=self.scopes)
             self._capturing = _Variant(model, step)
+        self._exact = exact
+        if seen and groups is not None and exact is not None:
+            step = TrainStep(model, metrics=metrics, groups=groups, activations=selection, scopes=self.scopes, exact=exact)
+            self._keeping = _Variant(model, step)
         self._unseen = 0 if self._plain is not None else _CALLS_TO_TRACE
         hidden = not seen and groups is not None and tags.PARAMS in groups
         self.reads = ParameterReads(model) if hidden else None
@@ -174,13 +181,15 @@ class TrainFunction:
 
     def traces(self) -> int:
         """Return how often a train step was traced, or called where it is not traced."""
-        return sum(variant.step.calls for variant in (self._plain, self._capturing) if variant is not None)
+        return sum(variant.step.calls for variant in (self._plain, self._capturing, self._keeping) if variant is not None)
 
     def _call(self, *args: Any) -> Any:
         due = None if self._listener is None else self._listener.due()
         if self._listener is None or due is None:
             return self._original(*args)
         variant = self._capturing if due.capture and self._capturing is not None else self._plain
+        if due.capture and self._keeping is not None and self._exact is not None and self._exact.has_step(due.step):
+            variant = self._keeping
         params = self._read(args) if due.capture else None
         examples = Examples(shapes=due.shapes, waiting=due.waiting)
         if keras.backend.backend() == "jax":

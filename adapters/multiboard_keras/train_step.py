@@ -13,6 +13,7 @@ import keras
 
 from multiboard_keras.activations import Activations
 from multiboard_keras.batch_metrics import BatchMetrics
+from multiboard_keras.layer_info import FirstCalls
 from multiboard_keras.layers import Names
 from multiboard_keras.optimizer import Updates
 from multiboard_keras.sight import Sight
@@ -20,7 +21,9 @@ from multiboard_keras.sight import Sight
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from multiboard.exact import Exact
     from multiboard.selection import Selection
+    from multiboard_keras.exact import Kept
     from multiboard_keras.scopes_tensorflow import Scopes
 
     Function = Callable[..., Any]
@@ -30,15 +33,19 @@ EXTRAS: Final = "__multiboard__"
 METRICS: Final = "metrics"
 CAPTURE: Final = "capture"
 ACTIVATIONS: Final = "activations"
+EXACT: Final = "exact"
+EXACT_ACTIVATIONS: Final = "exact_activations"
 RATE: Final = "learning_rate"
 SIZE: Final = "size"
+LAYERS: Final = "layers"
 
 
 class TrainStep:
     """The train step of a model with extras in its logs.
 
-    The extras are `METRICS`: numbers by name; `CAPTURE` and `ACTIVATIONS`: what `statistics.pending` takes, one
-    row per tag; `RATE`: learning rates by tag; `SIZE`: the number of examples, on TensorFlow.
+    The extras are `METRICS`: numbers by name; `CAPTURE` and `ACTIVATIONS`: what `statistics.pending` takes, one row per tag;
+    `EXACT` and `EXACT_ACTIVATIONS`: tensors that are kept element by element; `RATE`: learning rates by tag; `SIZE`: the number
+    of examples, on TensorFlow.
 
     Args:
         model: a compiled model.
@@ -46,6 +53,7 @@ class TrainStep:
         groups: any of `tags.GROUPS` to capture, with the learning rates; None captures nothing.
         activations: the layers whose outputs are captured, too; None for none.
         scopes: notes which scope of the graph is which layer, on TensorFlow; None for nobody who wants to know.
+        exact: which tensors are kept element by element; None for none.
 
     Attributes:
         calls: number of calls, of which all are traces where the train step is traced.
@@ -53,8 +61,11 @@ class TrainStep:
         descriptions: by tag: what the tensor is called in Keras.
         activation_tags: one per captured output of a layer, as `tags`.
         activation_descriptions: by tag: which layer returns it.
+        kept: what is kept element by element, one per tensor in the extras.
+        kept_activations: likewise of the outputs of layers.
         problems: by kind of extras, why they were not collected in the last trace.
         notes: what the last trace leaves out, as cause and message.
+        layer_calls: the layers in the order of their first calls in the first run that captured.
     """
 
     def __init__(
@@ -65,6 +76,7 @@ class TrainStep:
         groups: Sequence[str] | None,
         activations: Selection | None = None,
         scopes: Scopes | None = None,
+        exact: Exact | None = None,
     ) -> None:
         self.calls = 0
         self.tags: tuple[str, ...] = ()
@@ -73,12 +85,15 @@ class TrainStep:
         self.activation_descriptions: dict[str, str] = {}
         self.problems: dict[str, Exception] = {}
         self.notes: list[tuple[str, str]] = []
+        self.layer_calls: tuple[str, ...] = ()
+        self.kept: tuple[Kept, ...] = ()
+        self.kept_activations: tuple[Kept, ...] = ()
         self.metrics = metrics
         self.groups = groups
-        self._model, self._scopes = model, scopes
+        self._model, self._scopes, self._exact = model, scopes, exact
         self._names = Names(model)
         self._inner: Function = model.train_step
-        self._activations = None if activations is None else Activations(model, activations)
+        self._activations = None if activations is None else Activations(model, activations, exact)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the model's own train step and return its result, with the extras in its logs."""
@@ -90,20 +105,31 @@ class TrainStep:
         result, begun = self._activations.run(self._run, *args, **kwargs)
         self.activation_tags, self.activation_descriptions = self._activations.tags, self._activations.descriptions
         self.notes += self._activations.notes
-        return _with_extras(result, {} if begun is None else {ACTIVATIONS: begun})
+        extras = {} if begun is None else {ACTIVATIONS: begun}
+        self.kept_activations = tuple(self._activations.exact.kept)
+        if self.kept_activations:
+            extras[EXACT_ACTIVATIONS] = self._activations.exact.finished()
+        return _with_extras(result, extras)
 
     def _run(self, *args: Any, **kwargs: Any) -> Any:
         sight = Sight(self.problems)
         metrics = BatchMetrics(self._model, sight, METRICS)
-        updates = Updates(self._model, self.groups or (), self._names, sight, CAPTURE)
+        updates = Updates(self._model, self.groups or (), self._names, sight, CAPTURE, self._exact)
+        calls = FirstCalls(self._model) if self.groups and not self.layer_calls else None
         with contextlib.ExitStack() as stack:
             if self.metrics:
                 metrics.watch(stack)
             if self.groups is not None:
-                updates.watch(stack, args)
+                updates.watch(stack)
             if self._scopes is not None:
                 stack.enter_context(self._scopes.watching())
+            if calls is not None:
+                with sight.guarded(LAYERS):
+                    calls.watch(stack)
             result = self._inner(*args, **kwargs)
+            if self.groups is not None:
+                updates.add_buffers(result)
+        self.layer_calls = self.layer_calls if calls is None else tuple(calls.order)
         numbers = {METRICS: found} if (found := metrics.numbers()) else {}
         return _with_extras(result, self._captured(updates) | numbers | _size(args, sight))
 
@@ -112,6 +138,8 @@ class TrainStep:
         begun = updates.finished()
         self.tags, self.descriptions = tuple(updates.descriptions), updates.descriptions
         extras = {} if begun is None else {CAPTURE: begun}
+        self.kept = tuple(updates.exact.kept)
+        extras |= {EXACT: updates.exact.finished()} if self.kept else {}
         return extras | ({RATE: rates} if (rates := updates.rates()) else {})
 
 

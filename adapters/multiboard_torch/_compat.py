@@ -144,6 +144,20 @@ def has_compiler() -> bool:
     return "torch._dynamo" in sys.modules
 
 
+def before_compiling(callback: Callable[[Any], None]) -> Callable[[], None]:
+    """Call something whenever the compiler begins to look at a function, if it is loaded and tells that.
+
+    Returns:
+        What ends that; not to be called inside of the callback.
+    """
+    handler = getattr(sys.modules.get("torch._dynamo"), "callback_handler", None)
+    callbacks = getattr(handler, "start_callbacks", None)
+    if not isinstance(callbacks, list):
+        return lambda: None
+    callbacks.append(callback)
+    return lambda: callbacks.remove(callback) if callback in callbacks else None
+
+
 def runs_while_compiling(function: _Function) -> _Function:
     """Let the compiler call a function of constants when it meets it, instead of compiling it; what it returns is a constant.
 

@@ -58,6 +58,10 @@ class Activations:
             layer.tally = layer.tally_on(_device_of(layer.module, self._model))
         self.switch.on = True
 
+    def layers(self) -> list[LayerOutput]:
+        """Return what the chosen layers have returned."""
+        return list(self._layers.values())
+
     def stop(self) -> None:
         """Count no more, and forget what was counted."""
         self.switch.on = False

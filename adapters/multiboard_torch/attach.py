@@ -12,6 +12,7 @@ from torch import nn
 from multiboard import tags
 from multiboard.arguments import check_positive, check_run, check_start_step
 from multiboard.errors import ArgumentError
+from multiboard.exact import check_exact
 from multiboard.profile.argument import check_profiler
 from multiboard.run import Run
 from multiboard.selection import Selection
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from torch.optim import Optimizer
 
+    from multiboard.exact import Exact
     from multiboard.profile.profiler import Profiler
     from multiboard.selection import Chosen
 
@@ -49,6 +51,7 @@ def watch(
     per_rank: bool = False,
     start_step: int = 0,
     profiler: Profiler | None = None,
+    exact: Exact | bool | None = None,
 ) -> Watch:
     """Write the distributions of parameters, gradients and updates, and the learning rate, at every n-th optimizer step.
 
@@ -82,6 +85,8 @@ def watch(
         per_rank: every process writes what it holds (its shards) to a run of its own, `rank<i>` below the directory of rank 0's.
         start_step: number of updates made before, when a training is resumed.
         profiler: a `multiboard.Profiler` that follows the updates, e.g. `mb.Profiler(run, start=500)`, one per process.
+        exact: a `multiboard.Exact` that says of which tensors all elements are kept, and at which steps, as `exact/<group>/...`;
+            True keeps parameters and gradients at step 0. Each costs one more copy. Sharded and sparse ones are left out.
 
     Returns:
         A handle that counts the steps and takes the hooks off again; it need not be kept.
@@ -110,6 +115,7 @@ def watch(
     check_profiler(profiler)
     options = check_options(log, histograms=histograms, norms=norms, sample=sample)
     limit, interval = check_overhead(overhead), check_positive("every", every)
+    options = options._replace(exact=check_exact(exact, interval))
     chosen = None if layers is None else Selection("layers", layers)
     watched = None if activations is None else Selection("activations", activations)
     writing = _run_of_rank(run, per_rank=per_rank)

@@ -17,6 +17,8 @@ from multiboard_torch.buffers import Buffers
 from multiboard_torch.clipping import listen, norms_around, stop_listening
 from multiboard_torch.distributed import rank
 from multiboard_torch.draft import Draft, Found, found_parameter
+from multiboard_torch.exact import ExactTensors
+from multiboard_torch.layer_info import FirstCalls, layer_rows
 from multiboard_torch.layers import named_buffers
 from multiboard_torch.optimizers import has_closure, held_by, states, unscaled, was_skipped
 from multiboard_torch.profile_layers import ModelNames, own_work
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from multiboard_torch.options import Options
     from multiboard_torch.spacing import Spacing
 
-STAGE: Final = "as the optimizer sees it"
+STAGE: Final = tags.GIVEN
 """Accumulated, unscaled, clipped and all-reduced, if the loop does these before `optimizer.step()`."""
 
 
@@ -70,6 +72,9 @@ class Watch:
         self._model, self._optimizers, self._run = model, tuple(optimizers), run
         self._options, self._claim, self._spacing, self._processes = options, claim, spacing, processes
         self._activations: Activations | None = None
+        self._exact = None if options.exact is None or run is None else ExactTensors(model, options, self.report)
+        self._calls: FirstCalls | None = None
+        self._undescribed = run is not None
         self._buffers, self._stopwatch = Buffers(), Stopwatch()
         self._draft: Draft | None = None
         self._own: list[Named] = []
@@ -90,6 +95,8 @@ class Watch:
     def begin(self, activations: Activations | None) -> None:
         """Plan the first capture."""
         self._activations = activations
+        if self._undescribed:
+            self._guard(self._watch_calls, "the order in which layers are called was left out")
         listen(self)
         self._plan()
 
@@ -110,8 +117,11 @@ class Watch:
         self._handles.clear()
         self._due, self._draft = False, None
         stop_listening(self)
+        self._end_calls()
         if self._activations is not None:
             self._activations.remove()
+        if self._exact is not None:
+            self._exact.forget()
         self._activations, self._buffers = None, Buffers()
         if self._processes.reducer is not None:
             self._processes.reducer.close()
@@ -157,7 +167,7 @@ class Watch:
             before: the norm before it.
             max_norm: that was asked for.
         """
-        self._stage = f"after clipping to a norm of {max_norm:g}"
+        self._stage = tags.gradient_stage(tags.AFTER_CLIPPING, f"to a norm of {max_norm:g}")
         if self._due:
             self._guard(lambda: self._log(norms_around(before, max_norm)), "the norm of clipped gradients was left out")
 
@@ -229,6 +239,9 @@ class Watch:
 
     def _end_update(self) -> None:
         self._stepped.clear()
+        if self._undescribed and not is_capturing():
+            self._undescribed = False
+            self._guard(self._describe_layers, "the table of the layers was left out")
         if self._draft is not None:
             self._guard(self._log_rates, f"the learning rate of step {self.step} was left out")
             self._capture(self._finish)
@@ -254,6 +267,9 @@ class Watch:
         )
         if self._activations is not None:
             self._activations.start() if self._due else self._activations.stop()
+        if self._exact is not None:
+            layers = [] if self._activations is None else self._activations.layers()
+            self._exact.plan(self.step, captured=self._due, layers=layers)
 
     def _note_cost(self) -> None:
         if self._activations is not None:
@@ -265,6 +281,22 @@ class Watch:
     def _forget_activations(self) -> None:
         if self._activations is not None:
             self._activations.forget()
+
+    # ------------------------------------------------------------------ the layer table
+
+    def _watch_calls(self) -> None:
+        self._calls = FirstCalls(self._model)
+
+    def _end_calls(self) -> None:
+        if self._calls is not None:
+            self._calls.end()
+
+    def _describe_layers(self) -> None:
+        """Write the table of the layers at the first update: by now each of them was called."""
+        self._end_calls()
+        if self._run is not None and not self._run.closed:
+            order = () if self._calls is None else self._calls.order
+            self._run.describe_layers(layer_rows(self._model, order, self._stage), self.step)
 
     # ------------------------------------------------------------------ one capture
 
@@ -283,6 +315,8 @@ class Watch:
         if tags.BUFFERS in groups:
             draft.add(tags.BUFFERS, [found_parameter(named, named.parameter) for named in named_buffers(self._model)])
         self._draft = draft
+        if self._exact is not None:
+            self._exact.begin(self._parameters(own, {id(named.parameter) for named in own}))
 
     def _add_grads(self, optimizer: Optimizer) -> None:
         if self._draft is None or tags.GRADS not in self._options.groups:
@@ -296,6 +330,8 @@ class Watch:
             for named, grad in grads
         ]
         self._draft.add(tags.GRADS, found)
+        if self._exact is not None:
+            self._exact.take(tags.GRADS, found)
 
     def _finish(self) -> None:
         draft = self._draft
@@ -306,6 +342,8 @@ class Watch:
             draft.add_changes(tags.UPDATES, self._parameters(own, held))
         if tags.OPTIMIZER_STATE in self._options.groups:
             draft.add(tags.OPTIMIZER_STATE, [found for optimizer in self._optimizers for found in states(optimizer, own)])
+        if self._exact is not None and self._run is not None:
+            self._exact.finished(self._run, self.step, self._parameters(own, held))
         finished = draft.finished()
         if self._activations is not None:
             finished.append(self._activations.finished(self.step, self._options, self._processes))

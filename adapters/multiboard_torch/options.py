@@ -10,6 +10,8 @@ from multiboard.arguments import check_choices, check_positive, check_written
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from multiboard.exact import Exact
+
 
 class Options(NamedTuple):
     """What of each tensor is written.
@@ -19,12 +21,14 @@ class Options(NamedTuple):
         histograms: whether distributions are written.
         norms: whether norms and update ratios are.
         sample: values of a tensor that are counted at most; None counts all.
+        exact: which tensors are kept element by element; None for none.
     """
 
     groups: tuple[str, ...]
     histograms: bool = True
     norms: bool = True
     sample: int | None = None
+    exact: Exact | None = None
 
     @property
     def norms_apart(self) -> bool:

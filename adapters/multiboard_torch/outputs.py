@@ -54,6 +54,7 @@ class LayerOutput:
         module: the layer.
         number: under which the operator finds it.
         calls: outputs since the last capture.
+        keep: called with the layer and each output, where outputs are kept element by element; else None.
         description: markdown for the dashboard.
     """
 
@@ -71,6 +72,7 @@ class LayerOutput:
         self.tally = self.tally_on(device)
         self.number = next(_NUMBERS)
         self.calls = 0
+        self.keep: Callable[[LayerOutput, Tensor], None] | None = None
         self._switch, self._report = switch, report
         self._called = False
         self._copies: list[Tensor] = []
@@ -108,6 +110,8 @@ class LayerOutput:
         if is_capturing():
             return
         self.calls += 1
+        if self.keep is not None:
+            self.keep(self, values)
         if values.device.type == "cpu" and self._switch.held + values.nbytes <= COPIED_BYTES:
             copies, _ = Buffers().copy([values])
             self._copies += copies

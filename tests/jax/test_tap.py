@@ -83,7 +83,7 @@ def test_accumulated_gradients_are_those_of_a_micro_step_and_updates_zero_until_
     norms = [float(jnp.linalg.norm(grads_at(i)["dense"]["kernel"])) for i in range(4)]
     np.testing.assert_allclose(data.scalars["norm/grads/dense/kernel"].value, norms, rtol=1e-5)
     assert (data.scalars["norm/updates/dense/kernel"].value > 0).tolist() == [False, True, False, True]
-    assert data.histograms["grads/dense/kernel"].description == "`dense/kernel`, of one of the steps that are accumulated"
+    assert data.histograms["grads/dense/kernel"].description == "`dense/kernel`, of one micro-batch"
     assert data.histograms["updates/dense/kernel"].description.endswith("zero until what is accumulated is applied")
 
 

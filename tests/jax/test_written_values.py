@@ -59,7 +59,7 @@ def test_every_style_writes_the_same_tags_at_the_same_steps(style, train, run, w
     assert data.scalars["train/loss"].step.tolist() == [0, 1, 2, 3, 4]
     assert data.scalars["train/loss"].value.tolist() == losses
     assert data.histograms["params/dense1/kernel"].description == "`dense1/kernel`"
-    assert data.histograms["grads/dense1/kernel"].description == "`dense1/kernel`, as it comes into the tapped optimizer"
+    assert data.histograms["grads/dense1/kernel"].description == "`dense1/kernel`, as the optimizer gets it"
     assert data.histograms["updates/dense1/kernel"].description == "`dense1/kernel`, as the tapped optimizer returns it"
 
 

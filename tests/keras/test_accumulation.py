@@ -29,7 +29,7 @@ def test_the_gradient_is_that_of_all_batches_before_clipping(norms, make):
     whole, _ = norms(optimizers.SGD(0.5), 48)
     assert accumulated == pytest.approx(whole, rel=1e-5)
     assert data.histograms["grads/fc/kernel"].step.tolist() == [0]
-    assert data.histograms["grads/fc/kernel"].description.endswith("mean of 3 micro-batches, before the optimizer's clipping")
+    assert data.histograms["grads/fc/kernel"].description.endswith("before clipping (mean of 3 micro-batches)")
 
 
 def test_the_update_is_that_of_the_mean_gradient(dense, follow):

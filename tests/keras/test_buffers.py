@@ -1,4 +1,4 @@
-"""Buffers are the floating weights that no optimizer trains, as they were before the step."""
+"""Buffers are the floating weights that no optimizer trains, as the step leaves them: so they are in the other frameworks."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import numpy as np
 from multiboard.buckets import measure
 
 
-def test_running_statistics_are_those_before_the_step_and_frozen_or_random_variables_are_no_buffers(follow):
+def test_running_statistics_are_those_after_the_step_and_frozen_or_random_variables_are_no_buffers(follow):
     keras.utils.set_random_seed(0)
     norm, frozen = keras.layers.BatchNormalization(name="norm"), keras.layers.Dense(4, name="frozen", trainable=False)
     model = keras.Sequential([keras.Input((4,)), frozen, norm, keras.layers.Dropout(0.5), keras.layers.Dense(3, name="fc")])
@@ -14,8 +14,8 @@ def test_running_statistics_are_those_before_the_step_and_frozen_or_random_varia
     data, values = follow(model)
     assert {tag for tag in data.histograms if tag.startswith("buffers/")} == {"buffers/norm/mean", "buffers/norm/var"}
     for tag, native in (("buffers/norm/mean", norm.moving_mean.path), ("buffers/norm/var", norm.moving_variance.path)):
-        for rows, before in zip(data.histograms[tag].value, values, strict=False):
-            np.testing.assert_array_equal(rows, measure(before[native]).rows())
+        for rows, after in zip(data.histograms[tag].value, values[1:], strict=True):
+            np.testing.assert_array_equal(rows, measure(after[native]).rows())
     assert data.histograms["buffers/norm/mean"].step.tolist() == [0, 1, 2, 3]
 
 

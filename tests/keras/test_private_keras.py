@@ -40,7 +40,7 @@ def test_without_sums_the_gradient_is_said_to_be_of_one_micro_batch(dense):
     assert accumulators(optimizer) is None
     (gradient,), stage = true_gradients(optimizer, [kernel], [keras.ops.ones((4, 3))])
     assert keras.ops.convert_to_numpy(gradient).sum() == 12
-    assert stage == "one micro-batch, before the optimizer's accumulation and clipping"
+    assert stage == "of one micro-batch"
 
 
 def test_without_the_weights_of_layers_those_that_are_not_trained_now_are_buffers():

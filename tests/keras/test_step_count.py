@@ -39,7 +39,7 @@ def test_accumulated_batches_are_one_step_logged_at_its_last_batch(fit, dense):
     assert data.scalars["train/loss"].step.tolist() == [0, 1, 2, 3]
     grads = data.histograms["grads/fc/kernel"]
     assert grads.step.tolist() == [0, 1, 2, 3]
-    assert grads.description.endswith("mean of 2 micro-batches, before the optimizer's clipping")
+    assert grads.description.endswith("as the optimizer gets it (mean of 2 micro-batches)")
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def test_descriptions_tell_native_name_class_and_stage(logged_fit):
         "`norm/gamma` of BatchNormalization",
         f"`{model}/norm/gamma` of BatchNormalization",
     }
-    assert histograms["grads/conv1/kernel"].description.endswith("conv1/kernel` of Conv2D, before the optimizer's clipping")
+    assert histograms["grads/conv1/kernel"].description.endswith("conv1/kernel` of Conv2D, as the optimizer gets it")
 
 
 def test_hyper_parameters_are_written_with_the_end_of_the_fit(logged_fit):

@@ -44,7 +44,7 @@ def test_the_description_says_that_gradients_are_clipped(network, loss_at, log_d
         loss_at(model, 0).backward()
         mbt.clip_grad_norm_(model.parameters(), 0.5)
         optimizer.step()
-    assert written().histograms["grads/dense/kernel"].description == "`dense.weight` of Linear, after clipping to a norm of 0.5"
+    assert written().histograms["grads/dense/kernel"].description == "`dense.weight` of Linear, after clipping (to a norm of 0.5)"
 
 
 def test_it_works_without_a_watch_and_after_its_end(network, loss_at, log_dir, written):

@@ -77,4 +77,4 @@ def test_the_description_names_the_parameter_its_layer_and_the_stage(network, lo
         train_and_keep(network(), loss_at, run, 1, every=1)
     histograms = written().histograms
     assert histograms["params/norm/scale"].description == "`norm.weight` of LayerNorm"
-    assert histograms["grads/norm/scale"].description == "`norm.weight` of LayerNorm, as the optimizer sees it"
+    assert histograms["grads/norm/scale"].description == "`norm.weight` of LayerNorm, as the optimizer gets it"
