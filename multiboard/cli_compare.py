@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from multiboard.compare.comparison import Comparison
+    from multiboard.reader import RunData
 
 _PATH = click.Path(path_type=Path)
 _MODELS: Final = ("f32", "bf16")
@@ -45,8 +46,12 @@ class _NotCompared(click.ClickException):
 @click.option("--layers", "layers", type=_PATH, metavar="FILE", help="TOML file of layers that belong together.")
 @click.option("--kind", "kinds", multiple=True, help="Compare this only, e.g. loss or grads. May be repeated.")
 @click.option("--allow-guesses", is_flag=True, help="Compare layers also if it is a guess that they belong together.")
+@click.option(
+    "--oracle", type=_PATH, metavar="RUN", help="The same training in float64: tells which run is wrong, or both alike."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--junit", type=_PATH, metavar="FILE", help="Write a report for test tools, too.")
+@click.option("--report", type=_PATH, metavar="FILE", help="Write the page that `multiboard report` writes, too.")
 def compare(
     runs: Sequence[Path],
     tolerance: Sequence[str],
@@ -54,31 +59,38 @@ def compare(
     layers: Path | None,
     kinds: Sequence[str],
     allow_guesses: bool,
+    oracle: Path | None,
     as_json: bool,
     junit: Path | None,
+    report: Path | None,
 ) -> None:
     """Tell where runs part from the first of them: which step, which layer, parameters, gradients or loss.
 
     The exit status is 0 if all are within tolerance, 1 if one is not, and 2 if not everything could be compared.
     """
     from multiboard.compare import comparison
+    from multiboard.compare.sources import load
     from multiboard.compare.tolerances import KINDS
 
     if len(runs) < 2:  # noqa: PLR2004
         raise click.UsageError("Name two runs or more.")
     try:
+        read = [load(run) for run in runs]
         found = comparison.compare(
-            *runs,
-            tolerance=_tolerances(tolerance),
-            noise=_noise(noise),
+            *read,
+            tolerance=tolerances_of(tolerance),
+            noise=noise_of(noise),
             layers=layers,
             kinds=kinds or KINDS,
             guesses=allow_guesses,
+            oracle=oracle,
         )
     except MultiboardError as error:
         raise _NotCompared(str(error)) from error
     if junit:
-        _write(junit, found)
+        _write(junit, found.to_junit())
+    if report:
+        _write(report, _page(read, found, layers))
     if as_json:
         click.echo(found.to_json())
     else:
@@ -86,20 +98,34 @@ def compare(
     sys.exit(found.code)
 
 
-def _write(path: Path, found: Comparison) -> None:
+def _page(read: Sequence[RunData], found: Comparison, layers: Path | None) -> str:
+    """Return the page of a comparison and its runs."""
+    from multiboard.page.limits import IN_FILE
+    from multiboard.page.parts import Board
+    from multiboard.page.report import report
+
+    runs = dict(zip(found.names, read, strict=True))
+    return report(Board(runs, fixed=True, limits=IN_FILE, layers=layers, compared=found))
+
+
+def _write(path: Path, text: str) -> None:
+    from multiboard.whole_files import whole_file
+
     try:
-        path.write_text(found.to_junit(), "utf-8")
+        with whole_file(path) as file:
+            file.write(text.encode())
     except OSError as error:
         raise _NotCompared(f"{path} cannot be written: {error.strerror}.") from error
 
 
-def _noise(given: Sequence[str]) -> str | list[str] | None:
+def noise_of(given: Sequence[str]) -> str | list[str] | None:
+    """Return the noise that was named: a model, or repeats."""
     if not given:
         return None
     return given[0] if len(given) == 1 and given[0] in _MODELS else list(given)
 
 
-def _tolerances(given: Sequence[str]) -> dict[str, float] | None:
+def tolerances_of(given: Sequence[str]) -> dict[str, float] | None:
     """Return the tolerances that were named, the later ones over the earlier ones."""
     from multiboard.compare.tolerances import tolerances
 

@@ -61,7 +61,7 @@ def align(
     b: Sequence[Layer],
     *,
     layers: Mapping[str, str] | None = None,
-    equal: Callable[[str, str], bool] | None = None,
+    equal: Callable[[tuple[str, ...], tuple[str, ...]], bool] | None = None,
     paths: bool = False,
 ) -> Alignment:
     """Return which layers of two models belong together.
@@ -71,7 +71,7 @@ def align(
         b: those of the second.
         layers: paths of the second model by paths of the first, which belong together whatever else is known; what is below a
             mapped container is looked for below its partner first.
-        equal: tells of two paths whether their first captures are of the same weights.
+        equal: tells whether two layers hold the same weights, by their paths: several if the other model has them as one.
         paths: layers of one path and shape belong together, also where a number is all that tells them apart: so it is in two
             versions of one program.
 

@@ -2,38 +2,41 @@
 
 from __future__ import annotations
 
-import os
-import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING
 
-from multiboard import tags
-from multiboard.compare import findings as found_in
 from multiboard.compare import tables
-from multiboard.compare.align import Alignment, align
-from multiboard.compare.divergence import SHOWN, Divergence, divergences
-from multiboard.compare.gate import Mismatch, mismatches
-from multiboard.compare.layer_table import layer_table, logged_summary
+from multiboard.compare.divergence import SHOWN, Divergence
+from multiboard.compare.findings import Rules
+from multiboard.compare.layer_maps import LayerMap, layer_map, layer_maps
+from multiboard.compare.layer_table import logged_summary
 from multiboard.compare.noise import MeasuredNoise, Noise, RoundingModel
-from multiboard.compare.notes import Note, Sides, notes
-from multiboard.compare.sources import Source, load, names
-from multiboard.compare.tensor_matches import contents, match_tensors
+from multiboard.compare.notes import Note
+from multiboard.compare.oracle import same_wrong
+from multiboard.compare.pairs import Settings, compare_pair, errors_against
+from multiboard.compare.sides import Side, all_findings, matched, side_of, sure
+from multiboard.compare.sources import Source, check_names, load
 from multiboard.compare.tolerances import KINDS, Tolerance, check_kind, tolerances
 from multiboard.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from rich.console import RenderableType
 
+    from multiboard.compare.align import Alignment
+    from multiboard.compare.diagnosis import Diagnosis
+    from multiboard.compare.exact import Compared, ExactRow
     from multiboard.compare.findings import Finding
-    from multiboard.compare.layer_table import Layer
+    from multiboard.compare.gate import Mismatch
+    from multiboard.compare.noise_at_start import Start
+    from multiboard.compare.oracle import Errors, OracleRow
     from multiboard.compare.tables import LayerRow, ScalarRow, Table
-    from multiboard.compare.tensor_matches import Match, Matches
-    from multiboard.reader import RunData
 
-LayerMap: TypeAlias = Mapping[str, str] | str | os.PathLike[str]
+__all__ = ["Comparison", "LayerMap", "compare", "layer_map"]
+
 _HALVES = frozenset({"bfloat16", "float16"})
 
 
@@ -50,6 +53,10 @@ class Comparison:
         alignments: which layers belong together, by run.
         tolerances: relative differences, by kind.
         noise: where the noise floor comes from.
+        kept: tensors that were compared element by element.
+        reference: name of the run that computes more exactly; '' if there is none.
+        errors: of all that the runs and the reference have, by how far they are from it.
+        starts: what the first step shows of the noise, by run, of those whose weights are equal to those of the baseline there.
     """
 
     names: tuple[str, ...]
@@ -60,6 +67,11 @@ class Comparison:
     alignments: Mapping[str, Alignment]
     tolerances: Mapping[str, float]
     noise: str
+    kept: tuple[Compared, ...] = ()
+    reference: str = ""
+    errors: tuple[Errors, ...] = ()
+    diagnoses: tuple[Diagnosis, ...] = ()
+    starts: Mapping[str, Start] = field(default_factory=dict)
 
     @property
     def scalars(self) -> Table[ScalarRow]:
@@ -72,6 +84,21 @@ class Comparison:
         return tables.tensor_table(self.findings)
 
     @property
+    def exact(self) -> Table[ExactRow]:
+        """All tensors that were kept element by element, at all common steps."""
+        return tables.exact_table(self.kept)
+
+    @property
+    def oracle(self) -> Table[OracleRow]:
+        """Errors of two runs against the reference, at all common steps."""
+        return tables.oracle_table(self.errors)
+
+    @property
+    def same_wrong(self) -> tuple[OracleRow, ...]:
+        """Where runs agree and both are wrong, as the reference shows."""
+        return tuple(same_wrong(self.errors))
+
+    @property
     def divergence(self) -> tuple[Divergence, ...]:
         """The first divergence of each run, and the next five."""
         return tuple(one for run in self.names[1:] for one in [found for found in self.parted if found.run == run][:SHOWN])
@@ -79,7 +106,7 @@ class Comparison:
     @property
     def code(self) -> int:
         """Exit status: 0 within tolerance, 1 diverged, 2 not all could be compared."""
-        if self.parted or any(mismatch.fails for mismatch in self.gate):
+        if self.parted or self.same_wrong or any(mismatch.fails for mismatch in self.gate):
             return 1
         return 2 if any(note.missing for note in self.notes) else 0
 
@@ -121,6 +148,8 @@ def compare(
     layers: LayerMap | None = None,
     kinds: Sequence[str] = KINDS,
     guesses: bool = False,
+    names: Sequence[str] | None = None,
+    oracle: Source | None = None,
 ) -> Comparison:
     """Compare runs with the first of them, step by step and layer by layer.
 
@@ -131,13 +160,16 @@ def compare(
         tolerance: the largest relative difference that is none: by kind, or one number, or a TOML file of it.
         noise: repeats of one training, from which the noise floor is measured, one alone beside the baseline; or 'f32' or 'bf16'
             for a model of rounding errors; None chooses the model by the types of the weights.
-        layers: paths of layers in the other runs by paths in the baseline, which belong together; or a TOML file of it.
+        layers: paths of layers in the other runs by paths in the baseline, which belong together; or such a map by run; or a TOML
+            file of either.
         kinds: what to compare, e.g. 'loss' and 'grads'.
         guesses: whether to compare layers also if it is a guess that they belong together.
+        names: of the runs, the baseline first; None takes the ends of their paths.
+        oracle: a run of the same training that computes more exactly, e.g. in float64, from which the errors of the others are.
 
     Raises:
         ReadError: a directory holds no event files.
-        ArgumentError: a directory holds several runs; or a tolerance, kind, model or layer that is none.
+        ArgumentError: a directory holds several runs; a tolerance, kind, model or layer is none; or two runs get one name.
 
     Example:
         >>> import tempfile, multiboard as mb
@@ -149,131 +181,71 @@ def compare(
         >>> found.code, found.divergence[0].name, found.divergence[0].step
         (1, 'train/loss', 3)
     """
-    baseline, *others = sides = [_side(load(source)) for source in (a, b, *more)]
-    named = names([side.run for side in sides])
+    sides = [side_of(load(source)) for source in (a, b, *more)]
+    named = check_names([side.run for side in sides], names)
     wanted = tuple(check_kind(kind) for kind in ((kinds,) if isinstance(kinds, str) else kinds))
     allowed = tolerances(tolerance)
-    rules = found_in.Rules(allowed, _noise(noise, baseline), wanted)
-    mapped = _layer_map(layers)
+    rules = Rules(allowed, _noise(noise, sides[0]), wanted)
+    maps = layer_maps(layers, named[1:])
+    settings = Settings(rules, None, guesses, measured=noise is None)
     pairs = [
-        _pair((named[0], name), (baseline, other), rules, mapped, guesses) for name, other in zip(named[1:], others, strict=True)
+        compare_pair((named[0], name), (sides[0], other), settings._replace(mapped=maps[name]))
+        for name, other in zip(named[1:], sides[1:], strict=True)
     ]
+    starts = {name: pair.start for name, pair in zip(named[1:], pairs, strict=True) if pair.start is not None}
+    reference = None if oracle is None else side_of(load(oracle))
+    errors = () if reference is None else tuple(errors_against(reference, sides, pairs, settings))
     return Comparison(
         names=tuple(named),
         findings=tuple(finding for pair in pairs for finding in pair.findings),
         gate=tuple(mismatch for pair in pairs for mismatch in pair.gate),
         parted=tuple(one for pair in pairs for one in pair.parted),
-        notes=tuple(note for pair in pairs for note in pair.notes),
+        notes=(*(note for pair in pairs for note in pair.notes), *_beside(reference, named, errors)),
         alignments={name: pair.alignment for name, pair in zip(named[1:], pairs, strict=True)},
         tolerances={kind: allowed[kind] for kind in wanted},
-        noise=rules.noise.text,
+        noise="; ".join([rules.noise.text, *(one.text(name) for name, one in starts.items())]),
+        starts=starts,
+        kept=tuple(one for pair in pairs for one in pair.kept),
+        reference="" if reference is None else _name(reference),
+        errors=errors,
+        diagnoses=tuple(diagnosis for pair in pairs for diagnosis in pair.diagnoses),
     )
 
 
-class _Pair(NamedTuple):
-    findings: list[Finding]
-    parted: tuple[Divergence, ...]
-    gate: list[Mismatch]
-    notes: list[Note]
-    alignment: Alignment
+def _beside(reference: Side | None, named: Sequence[str], errors: Sequence[Errors]) -> list[Note]:
+    """Return a note on each run of which nothing could be compared with the reference."""
+    alone = [] if reference is None else [name for name in named[1:] if not any(one.run == name for one in errors)]
+    return [
+        Note(name, "anything with the reference: no tensor and no scalar of all three belong together", True) for name in alone
+    ]
 
 
-class _Side(NamedTuple):
-    """A run, its layers, and the kinds that it tells of each tensor."""
-
-    run: RunData
-    layers: list[Layer]
-    held: Mapping[str, tuple[str, ...]]
+def _name(side: Side) -> str:
+    return Path(side.run.path).absolute().name
 
 
-def _side(run: RunData) -> _Side:
-    return _Side(run, layer_table(run), contents(run))
-
-
-def _pair(
-    named: tuple[str, str], sides: tuple[_Side, _Side], rules: found_in.Rules, mapped: Mapping[str, str] | None, guesses: bool
-) -> _Pair:
-    a, b = sides
-    runs, held = (a.run, b.run), (a.held, b.held)
-    alignment, matched = _matched(sides, mapped)
-    sure = _sure(matched, guesses)
-    found = _findings(named[1], sides, sure, rules)
-    unsure = dict.fromkeys(f"{one.name} ~ {one.other}" for one in matched.matches if one.level == "guess")
-    left_out = [] if guesses else list(unsure)
-    parted = divergences(found)
-    return _Pair(
-        found,
-        parted,
-        mismatches(named[1], runs, (a.layers, b.layers), held, _parted_gradients(sure, parted), matched.sizes),
-        notes(Sides(named, runs, held), alignment, matched, found, rules.kinds, left_out),
-        alignment,
-    )
-
-
-def _matched(sides: tuple[_Side, _Side], mapped: Mapping[str, str] | None) -> tuple[Alignment, Matches]:
-    """Return which layers and tensors belong together; paths are trusted within one framework."""
-    a, b = sides
-    framework = a.run.facts.get("framework")
-    alignment = align(
-        a.layers, b.layers, layers=mapped, paths=framework is not None and framework == b.run.facts.get("framework")
-    )
-    return alignment, match_tensors((a.layers, b.layers), alignment, (a.held, b.held))
-
-
-def _sure(matched: Matches, guesses: bool) -> list[Match]:
-    return [match for match in matched.matches if guesses or match.level != "guess"]
-
-
-def _findings(run: str, sides: tuple[_Side, _Side], matches: Sequence[Match], rules: found_in.Rules) -> list[Finding]:
-    a, b = sides[0].run, sides[1].run
-    return [*found_in.scalar_findings(run, a, b, rules), *found_in.tensor_findings(run, a, b, matches, rules)]
-
-
-def _parted_gradients(matches: Sequence[Match], parted: Sequence[Divergence]) -> list[Match]:
-    """Return the matches of the gradients that part: of the others it does not matter where they were seen."""
-    names_of = {one.name for one in parted if one.kind == tags.GRADS}
-    return [match for match in matches if match.kind == tags.GRADS and match.name in names_of]
-
-
-def _noise(given: str | Sequence[Source] | None, baseline: _Side) -> Noise:
+def _noise(given: str | Sequence[Source] | None, baseline: Side) -> Noise:
     if given is None:
-        return RoundingModel(_model_of(baseline.run))
+        return RoundingModel(_model_of(baseline))
     if isinstance(given, str):
         return RoundingModel(given)
-    repeats = [_side(load(source)) for source in given]
+    repeats = [side_of(load(source)) for source in given]
     if not repeats:
         raise ArgumentError("noise", given, "pass repeats of one training, or 'f32' or 'bf16'")
     if len(repeats) == 1:
         repeats.insert(0, baseline)
-    rules = found_in.Rules(tolerances(None), RoundingModel(), KINDS)
+    rules = Rules(tolerances(None), RoundingModel(), KINDS)
     found = [
         finding
         for pair in combinations(repeats, 2)
-        for finding in _findings("", pair, _sure(_matched(pair, None)[1], guesses=False), rules)
+        for finding in all_findings("", pair, sure(matched(pair, None)[1], guesses=False), rules)
     ]
     return MeasuredNoise(((one.kind, one.name, one.step, one.distance) for one in found), len(repeats))
 
 
-def _model_of(run: RunData) -> str:
+def _model_of(baseline: Side) -> str:
+    run = baseline.run
     summary = logged_summary(run)
     types = {weight.dtype for row in summary.rows for weight in row.weights} if summary else set()
+    types |= {role.dtype for layer in baseline.layers for role in layer.roles}
     return "bf16" if types & _HALVES else "f32"
-
-
-def _layer_map(given: LayerMap | None) -> dict[str, str] | None:
-    if given is None:
-        return None
-    if not isinstance(given, Mapping):
-        given = _from_file(Path(given))
-    return {tags.layer_path(mine): tags.layer_path(other) for mine, other in given.items()}
-
-
-def _from_file(path: Path) -> dict[str, str]:
-    try:
-        found = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ArgumentError("layers", os.fspath(path), f"the file cannot be read as TOML ({error})") from error
-    for name, value in found.items():
-        if not isinstance(value, str):
-            raise ArgumentError("layers", value, f'write lines such as "{name}" = "path/in/the/other/run"')
-    return found

@@ -6,7 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from multiboard.compare.comparison_text import VERDICTS, worst_of
+from multiboard.compare.comparison_text import VERDICTS, oracle_lines, worst_of
 
 if TYPE_CHECKING:
     from multiboard.compare.comparison import Comparison
@@ -29,8 +29,16 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "tolerances": comparison.tolerances,
         "gate": [mismatch._asdict() for mismatch in comparison.gate],
         "divergence": [one._asdict() for one in comparison.divergence],
+        "diagnoses": [one._asdict() for one in comparison.diagnoses],
         "parted": len(comparison.parted),
         "largest": [worst._asdict() for worst in worst_of(comparison.findings)],
+        "start": {run: start._asdict() for run, start in comparison.starts.items()},
+        "oracle": {
+            "run": comparison.reference or None,
+            "same_wrong": [row._asdict() for row in comparison.same_wrong],
+            "text": oracle_lines(comparison),
+        },
+        "exact": [row._asdict() for row in comparison.exact],
         "notes": [note._asdict() for note in comparison.notes],
         "layers": {
             run: {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from multiboard.compare.oracle import SAME_WRONG, summary
 from multiboard.compare.tolerances import KINDS
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from multiboard.compare.comparison import Comparison
+    from multiboard.compare.diagnosis import Diagnosis
     from multiboard.compare.divergence import Divergence
     from multiboard.compare.findings import Finding
 
@@ -86,6 +88,8 @@ def text(comparison: Comparison) -> str:
             lines += [f"    {line}" for line in _aligned([_PARTS, *map(cells, found)])]
             more = sum(one.run == run for one in comparison.parted) - len(found)
             lines += [f"    and {more} more"] if more else []
+        lines += [f"  {line}" for one in comparison.diagnoses if one.run == run for line in diagnosis_lines(one)]
+    lines += [f"  {line}" for line in oracle_lines(comparison)]
     lines += [f"  not compared: {note}" for note in _notes(comparison)]
     return "\n".join(lines)
 
@@ -101,14 +105,35 @@ def _mismatches(comparison: Comparison) -> Iterator[str]:
         yield f"{run}{one.what} {one.name}: {one.a} | {one.b}"
 
 
+def oracle_lines(comparison: Comparison) -> list[str]:
+    """Return how far the runs are from the reference, in sentences; none without a reference."""
+    first, *others = comparison.names
+    lines: list[str] = []
+    for run in others if comparison.reference else ():
+        lines += summary([one for one in comparison.errors if one.run == run], (comparison.reference, first, run))
+    return lines
+
+
 def _where(first: Divergence) -> str:
     since = f", the last compared step before it is {first.since}" if first.since is not None else ""
     return f"first in {first.kind} {first.name} at step {first.step}{since}:"
 
 
+def diagnosis_lines(one: Diagnosis) -> list[str]:
+    """Return a diagnosis as lines: a title, the text, and what was observed."""
+    where = [one.layer] if one.layer else []
+    where += [] if one.step is None else [f"step {one.step}"]
+    return [
+        f"{one.run} may have: {one.title}" + (f" ({', '.join(where)})" if where else ""),
+        f"  {one.text}",
+        *(f"  - {observed}" for observed in one.evidence),
+    ]
+
+
 def cells(one: Divergence) -> tuple[str, ...]:
     """Return a divergence as texts, in the order of the headings."""
-    return (str(one.step), one.kind, one.name, str(one.beyond), *map(number, (one.a, one.b, one.distance, one.limit)))
+    kind = f"{one.kind}, by element" if one.exact else one.kind
+    return (str(one.step), kind, one.name, str(one.beyond), *map(number, (one.a, one.b, one.distance, one.limit)))
 
 
 def number(value: float) -> str:
@@ -140,11 +165,43 @@ def renderable(comparison: Comparison) -> RenderableType:
             count = sum(one.run == run for one in comparison.parted)
             title = f"{run} parts from {first} {_where(found[0])[:-1]}" + (f"; {count} in all" if count > 1 else "")
             parts.append(_table(escape(title), _PARTS, map(cells, found)))
+        for one in comparison.diagnoses:
+            parts += _told(one) if one.run == run else []
         rows = [_worst_cells(one) for one in worst_of(comparison.findings) if one.run == run]
         parts.append(_table(escape(f"{run} against {first}: largest differences"), _WORST, rows))
+    parts += [Text(line, style="bold red" if line.startswith(SAME_WRONG) else "") for line in oracle_lines(comparison)]
     parts += [Text(f"not compared: {note}", style="yellow") for note in _notes(comparison)]
     parts += [Text(comparison.noise), Text(VERDICTS[comparison.code], style="bold green" if not comparison.code else "bold red")]
     return Group(*parts)
+
+
+def short(comparison: Comparison, run: str) -> list[RenderableType]:
+    """Return for a terminal where a run parts first, and what may be wrong with it.
+
+    Args:
+        comparison: of any number of runs.
+        run: one of them, not the baseline.
+    """
+    from rich.text import Text
+
+    first = next((one for one in comparison.parted if one.run == run), None)
+    missing = [f"{run}: {note.text}" for note in comparison.notes if note.run == run and note.missing]
+    sizes = [f"{run}: {one.what} {one.name}: {one.a} | {one.b}" for one in comparison.gate if one.run == run and one.fails]
+    diagnoses = [part for one in comparison.diagnoses if one.run == run for part in _told(one)]
+    lines = [*missing, *sizes]
+    if first:
+        lines.insert(0, f"{run} parts from {comparison.names[0]} {_where(first)[:-1]}: {number(first.distance)} apart")
+    if not lines:
+        return [Text(f"{run} is within tolerance of {comparison.names[0]}", style="bold green"), *diagnoses]
+    return [*(Text(line, style="bold red") for line in lines), *diagnoses]
+
+
+def _told(one: Diagnosis) -> list[RenderableType]:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    title, *lines = diagnosis_lines(one)
+    return [Text(title, style="bold yellow"), *(Padding(Text(line.strip()), (0, 0, 0, 2)) for line in lines)]
 
 
 def _worst_cells(one: Worst) -> tuple[str, ...]:

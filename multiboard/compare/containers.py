@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from multiboard.compare.layer_table import Layer
     from multiboard.compare.weighing import Level
 
-_HELD: Final = "hold the same layers"
+HELD: Final = "hold the same layers"
 
 
 def pairs(a: Sequence[Layer], b: Sequence[Layer], found: Sequence[Pair]) -> Iterator[tuple[str, str, Level, tuple[str, ...]]]:
@@ -39,7 +39,7 @@ def pairs(a: Sequence[Layer], b: Sequence[Layer], found: Sequence[Pair]) -> Iter
         level = max((found[number].level for number in inside), key=LEVELS.index)
         level = level if level == "guess" else "agreed"
         for mine, other in _nested(left, at.get(inside, [])):
-            yield mine, other, level, (_HELD,)
+            yield mine, other, level, (HELD,)
 
 
 def _contents(table: Sequence[Layer], paired: Iterable[str], known: set[str]) -> dict[str, frozenset[int]]:

@@ -77,14 +77,15 @@ def octave_distances(a: Sequence[Floats], b: Sequence[Floats]) -> Floats:
     """
     left, right = _Captures(a), _Captures(b)
     if not (left.regular and right.regular):
-        octaves = [_octaves(_magnitudes(one) - _magnitudes(other), 0) for one, other in zip(a, b, strict=True)]
+        octaves = [_octaves(_magnitudes(one) - _magnitudes(other)) for one, other in zip(a, b, strict=True)]
         return np.where(_lone(left, right), np.inf, np.array(octaves))
     if not len(left.rows) + len(right.rows):
         return np.zeros(len(a))
     magnitude = np.abs(np.concatenate([left.column, right.column]) - SIDE)  # 0 for zeros, then the 512 buckets of either sign
-    lowest = int(magnitude[magnitude > 0].min(initial=SIDE))
-    column = np.where(magnitude == 0, 0, magnitude - lowest + 1)
-    return np.where(_lone(left, right), np.inf, _octaves(_apart(left, right, column), lowest - 1))
+    used, column = _packed(magnitude)
+    after = np.cumsum(_apart(left, right, column), axis=1)
+    between = np.abs(after[:, :-1]) @ (np.diff(used) - 1.0)
+    return np.where(_lone(left, right), np.inf, (_area(after, np.minimum(used, 1.0)) + between) / MANTISSAS)
 
 
 def _lone(a: _Captures, b: _Captures) -> npt.NDArray[np.bool_]:
@@ -194,10 +195,19 @@ def _on_equal_edges(a: _Captures, b: _Captures) -> Floats:
     """Return the distances of captures that have the edges of `multiboard.buckets`: one sum over the buckets for each."""
     if not len(a.rows) + len(b.rows):
         return np.zeros(a.size)
-    column = np.concatenate([a.column, b.column])
-    begin = int(column.min())
-    apart = _apart(a, b, column - begin)
-    return _area(np.cumsum(apart, axis=1), _WIDTH[begin : begin + apart.shape[1]])
+    used, column = _packed(np.concatenate([a.column, b.column]))
+    after = np.cumsum(_apart(a, b, column), axis=1)
+    left, right = _LEFT[used], _RIGHT[used]
+    between = np.abs(after[:, :-1]) @ (left[1:] - right[:-1])  # where neither has values
+    return np.asarray(_area(after, right - left) + between)
+
+
+def _packed(column: Indices) -> tuple[Indices, Indices]:
+    """Return the columns that are in use, ascending, and the place of each value among them."""
+    used = np.flatnonzero(np.bincount(column))
+    place = np.zeros(int(used[-1]) + 1, np.intp)
+    place[used] = np.arange(len(used))
+    return used, place[column]
 
 
 def _apart(a: _Captures, b: _Captures, column: Indices) -> Floats:
@@ -209,12 +219,12 @@ def _apart(a: _Captures, b: _Captures, column: Indices) -> Floats:
     return (ours - theirs).reshape(a.size, width)
 
 
-def _octaves(apart: Floats, gap: int) -> Floats:
-    """Return the distance in octaves from differences of shares: of zeros, and behind `gap` empty buckets of magnitudes."""
+def _octaves(apart: Floats) -> Floats:
+    """Return the distance in octaves from differences of shares: of zeros, and of all magnitudes."""
     after = np.cumsum(apart, axis=-1)
     width = np.ones(apart.shape[-1])
     width[0] = 0.0
-    return np.asarray((_area(after, width) + gap * np.abs(after[..., 0])) / MANTISSAS)
+    return np.asarray(_area(after, width) / MANTISSAS)
 
 
 def _area(after: Floats, width: Floats) -> Floats:

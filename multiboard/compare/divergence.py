@@ -40,6 +40,7 @@ class Divergence(NamedTuple):
         limit: the largest relative difference that is none.
         a: value in the baseline there: of the scalar, or the norm; NaN if it is not known.
         b: value in the other run.
+        exact: whether the elements differ, which distributions and norms need not show.
     """
 
     run: str
@@ -53,6 +54,7 @@ class Divergence(NamedTuple):
     limit: float
     a: float
     b: float
+    exact: bool = False
 
 
 def divergences(findings: Iterable[Finding], in_a_row: int = IN_A_ROW) -> tuple[Divergence, ...]:
@@ -88,7 +90,7 @@ def _divergence(finding: Finding, in_a_row: int) -> Divergence | None:
     apart, limit = float(finding.distance[at]), float(finding.limit[at])
     values = float(finding.a[at]), float(finding.b[at])
     steps = int(finding.step[begin]), since, int(finding.step[at])
-    return Divergence(finding.run, finding.kind, finding.name, finding.layer, *steps, apart, limit, *values)
+    return Divergence(finding.run, finding.kind, finding.name, finding.layer, *steps, apart, limit, *values, finding.exact)
 
 
 def first_of(beyond: npt.NDArray[np.bool_], certain: npt.NDArray[np.bool_], in_a_row: int) -> int | None:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from multiboard import tags
 from multiboard.compare.joining import join
 from multiboard.compare.scalar_differences import relative_difference
-from multiboard.compare.tensor_differences import Measures, distance, measures, readings
+from multiboard.compare.tensor_differences import Measures, beyond_weights, distance, measures, readings
 from multiboard.compare.tolerances import scalar_kind
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class Finding(NamedTuple):
         limit: from which on it is too large.
         measures: what was measured of the tensor; None for scalars.
         alone: steps that only one of both runs has, `(baseline, other)`.
+        pieces: of the tensor in both runs, without the group; () for scalars.
+        exact: whether it was compared element by element.
     """
 
     run: str
@@ -60,6 +63,12 @@ class Finding(NamedTuple):
     limit: Floats
     measures: Measures | None
     alone: tuple[int, int]
+    pieces: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    exact: bool = False
+
+    def with_bounds(self, noise: Floats, limit: Floats) -> Finding:
+        """Return the same with other bounds."""
+        return self._replace(noise=noise, limit=limit)
 
 
 class Rules(NamedTuple):
@@ -85,12 +94,14 @@ def scalar_findings(run: str, a: RunData, b: RunData, rules: Rules) -> Iterator[
     """Compare the scalars that two runs have under the same tag."""
     for tag in a.scalars:
         kind = scalar_kind(tag)
-        if tag not in b.scalars or kind not in rules.kinds or kind is None:
+        if tag not in b.scalars or kind not in rules.kinds or kind is None or not _is_of_the_same(tag, a, b):
             continue
         ours, theirs = a.scalars[tag], b.scalars[tag]
         joined = join(ours.step, theirs.step)
         values, others = ours.value[joined.a], theirs.value[joined.b]
         apart = relative_difference(values, others)
+        if kind == tags.UPDATES:
+            apart = beyond_weights(apart, _update_ratio(a, b, joined.step), rules.noise.epsilon)
         bounds = rules.bounds(kind, tag, joined.step)
         yield Finding(
             run,
@@ -110,6 +121,26 @@ def scalar_findings(run: str, a: RunData, b: RunData, rules: Rules) -> Iterator[
         )
 
 
+def _is_of_the_same(tag: str, a: RunData, b: RunData) -> bool:
+    """Return whether a norm over all activations is one over as many layers in both runs."""
+    if tag != tags.norm(tags.ACTIVATIONS):
+        return True
+    counts = [sum(name.startswith(f"{tag}/") for name in run.scalars) for run in (a, b)]
+    return counts[0] == counts[1]
+
+
+def _update_ratio(a: RunData, b: RunData, step: Steps) -> Floats:
+    """Return the larger ratio of all updates to all parameters in two runs, NaN where it is not known."""
+    found = np.full((2, len(step)), np.nan)
+    for row, run in zip(found, (a, b), strict=True):
+        if tags.UPDATE_RATIO in run.scalars:
+            column = run.scalars[tags.UPDATE_RATIO]
+            joined = join(step, column.step)
+            row[joined.a] = column.value[joined.b]
+    ratio: Floats = np.fmax(*found)
+    return ratio
+
+
 def tensor_findings(run: str, a: RunData, b: RunData, matches: Iterable[Match], rules: Rules) -> list[Finding]:
     """Compare the tensors of two runs that belong together."""
     wanted = [match for match in matches if match.kind in rules.kinds]
@@ -127,7 +158,8 @@ def _finding(run: str, match: Match, found: Measures, largest: _Largest, rules: 
     noise, limit = rules.bounds(match.kind, match.name, found.step)
     of_layer = (match.layer, match.other, match.level, match.order)
     norms = (found.norm[0], found.norm[1])
-    return Finding(run, match.kind, match.name, *of_layer, found.step, *norms, apart, noise, limit, found, found.alone)
+    return Finding(run, match.kind, match.name, *of_layer, found.step, *norms, apart, noise, limit, found, found.alone,
+                   (match.a, match.b))  # fmt: skip
 
 
 class _Largest:

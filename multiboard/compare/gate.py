@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from multiboard import tags
+from multiboard.compare.layer_table import logged_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -106,7 +107,10 @@ def _stages(run: str, a: RunData, b: RunData, gradients: Sequence[Match]) -> Ite
 
 def _stage(run: RunData, path: str) -> str:
     column = run.histograms.get(f"{tags.GRADS}/{path}")
-    return column.description.partition(", ")[2] if column else ""
+    if column is not None:
+        return tags.stage_of(column.description)
+    rows = logged_rows(run)
+    return rows.gradients if rows else ""
 
 
 def _last_step(run: RunData) -> int | None:

@@ -39,11 +39,15 @@ def join(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> Joined:
     [3, 4]
     """
     (steps_a, last_a), (steps_b, last_b) = latest(a), latest(b)
+    if np.array_equal(steps_a, steps_b):
+        return Joined(steps_a, last_a, last_b, 0, 0)
     step, in_a, in_b = np.intersect1d(steps_a, steps_b, assume_unique=True, return_indices=True)
     return Joined(step, last_a[in_a], last_b[in_b], len(steps_a) - len(step), len(steps_b) - len(step))
 
 
 def latest(step: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.intp]]:
     """Return the steps ascending, each once, and where each occurs last."""
+    if (step[1:] > step[:-1]).all():
+        return step, np.arange(len(step))
     steps, last = np.unique(step[::-1], return_index=True)
     return steps, len(step) - 1 - last

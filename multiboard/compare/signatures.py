@@ -108,6 +108,8 @@ def _is_conv(cls: str, kernel: Role) -> bool:
 
 def _normal(kind: str, cls: str, role: Role, shape: tuple[int, ...], bias: Role | None, path: str) -> tuple[int, ...]:
     """Return the sizes of a parameter in our layout: [in, out] and HWIO, without heads."""
+    if role.canonical is not None:
+        return _conv(cls, role.canonical, torch=False) if kind == "conv" else _flat(kind, role.canonical)
     torch = role.native.endswith("weight")
     if kind == "conv":
         return _conv(cls, shape, torch=torch)
@@ -115,6 +117,10 @@ def _normal(kind: str, cls: str, role: Role, shape: tuple[int, ...], bias: Role 
         if torch and cls != "Conv1D":
             return tuple(reversed(shape)) if len(shape) == _MATRIX else shape
         return _dense(shape, bias, path)
+    return _flat(kind, shape)
+
+
+def _flat(kind: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     return (math.prod(shape),) if kind == "norm" else shape
 
 

@@ -37,3 +37,16 @@ def names(runs: Sequence[RunData]) -> list[str]:
         if len(set(found)) == len(found):
             return found
     return [f"{'/'.join(part[-1:])} ({number})" for number, part in enumerate(parts, 1)]
+
+
+def check_names(runs: Sequence[RunData], given: Sequence[str] | None) -> list[str]:
+    """Return the names that runs were given, or those that `names` makes.
+
+    Raises:
+        ArgumentError: there is not one name for each run.
+    """
+    if given is None:
+        return names(runs)
+    if len(given) != len(runs) or len(set(given)) != len(given):
+        raise ArgumentError("names", list(given), f"pass {len(runs)} names, each another one")
+    return list(given)

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 import numpy as np
 
 from multiboard.compare.distances import log2_ratio
+from multiboard.compare.exact import ExactRow
+from multiboard.compare.oracle import OracleRow
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
+    from multiboard.compare.exact import Compared
     from multiboard.compare.findings import Finding
+    from multiboard.compare.oracle import Errors
 
 RowT = TypeVar("RowT")
 
@@ -149,6 +153,22 @@ def scalar_table(findings: Sequence[Finding]) -> Table[ScalarRow]:
 def tensor_table(findings: Sequence[Finding]) -> Table[LayerRow]:
     """Return the table of all tensors."""
     return Table(LayerRow, [_layer_block(finding) for finding in findings if finding.measures is not None])
+
+
+def exact_table(kept: Sequence[Compared]) -> Table[ExactRow]:
+    """Return the table of all tensors that were compared element by element."""
+    return Table(ExactRow, [_exact_block(one.rows) for one in kept])
+
+
+def oracle_table(errors: Sequence[Errors]) -> Table[OracleRow]:
+    """Return the table of the errors of two runs against the reference."""
+    return Table(OracleRow, [one._asdict() | {"verdict": one.verdict} for one in errors])
+
+
+def _exact_block(rows: Sequence[ExactRow]) -> dict[str, Any]:
+    same = rows[0]._asdict()
+    numbers = {name: np.array([getattr(row, name) for row in rows]) for name, value in same.items() if not isinstance(value, str)}
+    return same | numbers
 
 
 def _scalar_block(finding: Finding) -> dict[str, Any]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _COUNTS: Final = 2.0
 """Values that may cross the edge of a bucket unnoticed: one value at an edge does so by rounding."""
+_WEIGHTS: Final = 2.0
+"""Units in the last place of a parameter that its update may be off: one run tells what was added, another what was to be."""
 _ROUNDING: Final = 16.0
 """Units in the last place of the largest tensor of a group that say nothing: some gradients are 0 but for rounding."""
 
@@ -70,7 +72,7 @@ def _histograms(columns: Mapping[str, Column], names: Sequence[str]) -> tuple[St
     if not found or len(found) < len(names):
         return np.zeros(0, np.int64), []
     step, last = latest(found[0].step)
-    captures = [found[0].value[at] for at in last]
+    captures = [found[0].value[at] for at in last.tolist()]
     for column in found[1:]:
         joined = join(step, column.step)
         step = joined.step
@@ -164,7 +166,11 @@ def _both(step: Steps, joined: Joined, a: Floats, b: Floats) -> Floats:
 
 def _spread(step: Steps, steps: Steps, values: Floats) -> Floats:
     """Return values at all steps, NaN where there is none."""
+    if np.array_equal(steps, step):
+        return values
     result = np.full(len(step), np.nan)
+    if not len(steps):
+        return result
     known = np.isin(steps, step)
     result[np.searchsorted(step, steps[known])] = values[known]
     return result
@@ -173,8 +179,8 @@ def _spread(step: Steps, steps: Steps, values: Floats) -> Floats:
 def distance(found: Measures, largest_scale: Floats, largest_norm: Floats, epsilon: float) -> Floats:
     """Return one relative difference per step: the larger one of the histograms' and of the norms'.
 
-    What a histogram cannot resolve, and rounding errors of the whole group, are taken off. Inf where one run has more NaN and
-    infinite values than the other.
+    What a histogram cannot resolve, and rounding errors of the whole group, are taken off, and of updates those of the parameters
+    that they are added to. Inf where one run has more NaN and infinite values than the other.
 
     Args:
         found: of one tensor.
@@ -187,7 +193,21 @@ def distance(found: Measures, largest_scale: Floats, largest_norm: Floats, epsil
     by_norm = _part(_apart(*found.norm) - rounding * largest_norm, found.norm[0])
     by_ratio = _part(_apart(*found.ratio) - rounding * found.ratio[0], found.ratio[0])
     result = np.fmax(by_histogram, np.where(np.isfinite(found.norm[0]), by_norm, np.fmax(by_norm, by_ratio)))
+    result = beyond_weights(result, np.fmax(*found.ratio), epsilon)
     return np.where(found.nonfinite[0] == found.nonfinite[1], np.nan_to_num(result, nan=0.0, posinf=np.inf), np.inf)
+
+
+def beyond_weights(apart: Floats, ratio: Floats, epsilon: float) -> Floats:
+    """Take off a relative difference what the rounding of parameters makes of their updates.
+
+    Args:
+        apart: of updates.
+        ratio: of their norm to that of the parameters; nothing is taken off where it is NaN.
+        epsilon: unit roundoff.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        lost = _WEIGHTS * epsilon / ratio
+        return np.where(np.isnan(ratio), apart, np.where(lost >= 1.0, 0.0, np.maximum(apart - lost, 0.0)))
 
 
 def _apart(a: Floats, b: Floats) -> Floats:

@@ -183,16 +183,19 @@ def _size(roles: Sequence[Role]) -> int | None:
 def _roles(first: Sequence[Layer], second: Sequence[Layer]) -> Iterator[tuple[tuple[Role, ...], tuple[Role, ...]]]:
     """Yield the roles that belong together: of the same name, or several against one of the size of them all."""
     if len(first) == len(second) == 1:
-        theirs = {role.name: role for role in second[0].roles}
-        for role in first[0].roles:
-            if role.name in theirs:
-                yield (role,), (theirs[role.name],)
+        yield from (((ours,), (theirs,)) for ours, theirs in pairs_of_roles(first[0], second[0]))
     elif len(first) == 1:
         for ours, pieces in _in_pieces(first[0], second):
             yield (ours,), pieces
     elif len(second) == 1:
         for theirs_whole, pieces in _in_pieces(second[0], first):
             yield pieces, (theirs_whole,)
+
+
+def pairs_of_roles(first: Layer, second: Layer) -> Iterator[tuple[Role, Role]]:
+    """Yield the parameters of two layers that belong together: those of the same name."""
+    theirs = {role.name: role for role in second.roles}
+    yield from ((role, theirs[role.name]) for role in first.roles if role.name in theirs)
 
 
 def _in_pieces(whole: Layer, parts: Sequence[Layer]) -> Iterator[tuple[Role, tuple[Role, ...]]]:

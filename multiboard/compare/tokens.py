@@ -222,7 +222,7 @@ def likenesses(a: Sequence[tuple[str, ...]], b: Sequence[tuple[str, ...]]) -> np
             for word in shared.intersection(words):
                 table[row, column[word]] = np.sqrt(_weight(word))
         tables.append(table)
-    totals = [np.array([sum(map(_weight, set(words))) for words in side]) for side in (a, b)]
+    totals = [np.array([sum(map(_weight, sorted(set(words)))) for words in side]) for side in (a, b)]
     both: npt.NDArray[np.float64] = 2 * tables[0] @ tables[1].T
     both /= np.maximum(totals[0][:, None] + totals[1][None, :], 1e-9)
     return both

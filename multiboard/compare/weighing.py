@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from itertools import product
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
 
 from multiboard.compare import evidence
 from multiboard.compare.assignment import assign
+from multiboard.compare.equal_weights import EqualWeights
 from multiboard.compare.evidence import CALLS, MAP, NAMES, NUMBERS, PATH, PLACE, SEQUENCE, SHAPE, WEIGHTS
 from multiboard.compare.signatures import detail_of, signatures
 from multiboard.compare.tokens import CLASS_WORDS, likenesses, ranked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -47,6 +49,7 @@ class Partners:
         self._keys = signatures(a, b, self._detail)
         self._crowds = [Counter(key[:2] for key in side) for side in self._keys]
         self._names = [ranked((unit.name, unit.kind) for unit in side) for side in (a, b)]
+        self._known = frozenset.intersection(*(frozenset().union(*(name.told for name in side)) for side in self._names))
         self._votes: dict[str, tuple[dict[int, int], dict[int, int]]] = defaultdict(lambda: ({}, {}))
         self._trusted: set[tuple[int, int]] = set()
         self._found: dict[int, tuple[int, Level, tuple[str, ...]]] = {}
@@ -59,14 +62,23 @@ class Partners:
         if ours is not None and theirs is not None:
             self._put(ours, theirs, "certain", (MAP,))
 
-    def add_weights(self, equal: Callable[[str, str], bool]) -> None:
+    def add_weights(self, equal: Callable[[tuple[str, ...], tuple[str, ...]], bool]) -> None:
         """Take layers as partners whose weights are equal, if each has but one such partner."""
+        self._collect()
         for left, right in list(self._groups()):
-            same = [(i, j) for i in left for j in right if equal(self._a[i].path, self._b[j].path)]
+            same = [(i, j) for i, j in self._candidates(left, right, equal) if equal(self._a[i].members, self._b[j].members)]
             crowds = Counter(i for i, _ in same), Counter(j for _, j in same)
             for i, j in same:
                 if crowds[0][i] == crowds[1][j] == 1:
-                    self._put(i, j, "certain", (WEIGHTS,))
+                    against = [kind for kind in (PATH, NAMES) if self._votes[kind][0].get(i, j) != j]
+                    self._put(i, j, "certain", (WEIGHTS, *(f"against it: {kind}" for kind in against)))
+        self._votes.clear()
+
+    def _candidates(self, left: Sequence[int], right: Sequence[int], equal: Any) -> Iterable[tuple[int, int]]:
+        if not isinstance(equal, EqualWeights):
+            return product(left, right)
+        found = equal.candidates([self._a[i].members for i in left], [self._b[j].members for j in right])
+        return ((left[i], right[j]) for i, j in found)
 
     def trust_paths(self) -> None:
         """Take layers of one path as partners if nothing else that is known of them differs."""
@@ -129,10 +141,11 @@ class Partners:
         for i, j in evidence.paths(self._a, self._b):
             if self._keys[0][i] == self._keys[1][j]:
                 self._vote(PATH, i, j)
-        for i, j in evidence.calls(self._a, self._keys[0], self._b, self._keys[1]):
-            self._vote(CALLS, i, j)
-        for i, j in evidence.sequence(self._a, self._keys[0], self._b, self._keys[1]):
-            self._vote(SEQUENCE, i, j)
+        # Layers side by side may be called in any order: where names contradict, it is no evidence.
+        for kind, chosen in ((CALLS, evidence.calls), (SEQUENCE, evidence.sequence)):
+            for i, j in chosen(self._a, self._keys[0], self._b, self._keys[1]):
+                if not self._crossed(i, j):
+                    self._vote(kind, i, j)
         for left, right in list(self._groups()):
             self._collect_names(left, right)
 
@@ -149,7 +162,13 @@ class Partners:
     def _collect_places(self) -> None:
         settled = [(i, j) for i, (j, level, _) in self._found.items() if level != "guess"]
         for i, j in evidence.places(self._a, self._keys[0], self._b, self._keys[1], settled):
-            self._vote(PLACE, i, j)
+            if not self._crossed(i, j):
+                self._vote(PLACE, i, j)
+
+    def _crossed(self, i: int, j: int) -> bool:
+        """Return whether each of two names has a word that the other model knows and does not use for this layer."""
+        mine, other = (names[at].told & self._known for names, at in zip(self._names, (i, j), strict=True))
+        return bool(mine - other) and bool(other - mine)
 
     def _decide_what_is_sure(self) -> None:
         for _ in range(_ROUNDS):

@@ -3,10 +3,23 @@
 import numpy as np
 import pytest
 
+import multiboard as mb
 from multiboard import tags
-from multiboard.compare.layer_table import layer_table
+from multiboard.compare.layer_table import Layer, Role, layer_table
 from multiboard.graph.ir import Node, TensorSpec
 from multiboard.graph.recorder import Recorder, Weight
+
+
+@pytest.fixture
+def written(log_dir):
+    """A function that runs `action(run)` in a closed run and returns what its files hold."""
+
+    def write(action):
+        with mb.Run(log_dir) as run:
+            action(run)
+        return mb.read(log_dir)["."]
+
+    return write
 
 
 def add_histograms(run):
@@ -33,13 +46,8 @@ def graph():
 
 def test_histograms_tell_layers_with_classes_native_names_and_sizes(written):
     fc, act = layer_table(written(add_histograms))
-    assert fc == (
-        "fc",
-        "Linear",
-        None,
-        (("kernel", "fc/kernel", "fc.weight", None, 12), ("bias", "fc/bias", "fc.bias", None, 3)),
-        15,
-    )
+    roles = Role("kernel", "fc/kernel", "fc.weight", None, 12), Role("bias", "fc/bias", "fc.bias", None, 3)
+    assert fc == Layer("fc", "Linear", None, roles, 15)
     assert act == ("act", "ReLU", None, (), 0)
 
 
@@ -47,7 +55,7 @@ def test_a_graph_adds_shapes_and_the_order_of_calls(written):
     table = layer_table(written(lambda run: (add_histograms(run), run.graph(graph()))))
     found = {layer.path: layer for layer in table}
     assert found["out"].order < found["fc"].order
-    assert found["fc"].roles[0] == ("kernel", "fc/kernel", "fc.weight", (3, 4), 12)
+    assert found["fc"].roles[0] == Role("kernel", "fc/kernel", "fc.weight", (3, 4), 12)
     assert found["act"].order is None
 
 
@@ -58,7 +66,7 @@ def test_layers_stand_in_the_order_of_calls_if_all_were_called(written):
 def test_norms_alone_tell_layers_without_sizes(written):
     names = {"norm/params/fc/kernel": 1.0, "norm/activations/act": 1.0, "norm/params": 1.0, "train/loss": 1.0}
     table = layer_table(written(lambda run: run.log(names, step=0)))
-    assert table == [("fc", "", None, (("kernel", "fc/kernel", "", None, None),), None), ("act", "", None, (), 0)]
+    assert table == [Layer("fc", "", None, (Role("kernel", "fc/kernel", "", None),), None), Layer("act", "", None, (), 0)]
 
 
 @pytest.mark.parametrize("count", [1, 3])

@@ -238,7 +238,7 @@ def scores():
 @pytest.fixture
 def made():
     """A function that returns an architecture by its name."""
-    known = {case.name: case for folder in ("developed", "held_out", "fresh") for case in _cases(folder)}
+    known = {case.name: case for folder in ("developed", "held_out", "fresh", "later") for case in _cases(folder)}
     return known.__getitem__
 
 

@@ -1,12 +1,14 @@
 """The layers of known architectures in several frameworks.
 
 Rules were made on `developed`. `held_out` was counted once: with graphs 1394 of 1442 pairs were right and none was wrong; what
-it missed led to two more rules. `fresh` was written and counted after that: 927 of 927, none wrong.
+it missed led to two more rules. `fresh` was written and counted after that: 927 of 927, none wrong. `later` was written without a
+look at the rules: 2992 of 3046, and no wrong one that was not a guess; then names began to outweigh an order of calls that they
+contradict: 3022.
 """
 
 import pytest
 
-FOLDERS = pytest.mark.parametrize("folder", ["developed", "held_out", "fresh"])
+FOLDERS = pytest.mark.parametrize("folder", ["developed", "held_out", "fresh", "later"])
 
 
 @FOLDERS
@@ -67,3 +69,11 @@ def test_a_fused_projection_is_found_whatever_it_is_called(made, alignment_of):
 def test_towers_side_by_side_that_are_called_otherwise_are_guesses(made, alignment_of):
     pairs = alignment_of(made("two towers"), "torch", "keras").pairs
     assert {pair.level for pair in pairs} == {"guess"}
+
+
+def test_encoders_that_are_called_in_another_order_belong_together_by_their_names(made, alignment_of):
+    pairs = {
+        (pair.a, pair.b): pair.evidence for pair in alignment_of(made("two encoders in another order"), "torch", "keras").pairs
+    }
+    for side in ("image", "text"):
+        assert "call order" not in pairs[f"{side}_encoder/layers/1/linear", f"{side}/fc_1"]
