@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from multiboard.errors import ArgumentError, MissingFrameworkError, MultiboardError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from rich.console import Console
@@ -48,7 +48,13 @@ class _Training:
 
 
 def train_all(
-    log_dir: Path, frameworks: Sequence[str], steps: int, every: int, keras_backend: str, console: Console
+    log_dir: Path,
+    frameworks: Sequence[str],
+    steps: int,
+    every: int,
+    keras_backend: str,
+    console: Console,
+    broken: Mapping[str, str] | None = None,
 ) -> dict[str, float]:
     """Train in every framework at once, each in its own process and run directory.
 
@@ -59,6 +65,7 @@ def train_all(
         every: steps between two captures.
         keras_backend: 'jax', 'tensorflow' or 'torch'.
         console: where the progress bars are drawn.
+        broken: mistakes of `breaks.BREAKS` to make, by framework.
 
     Returns:
         Seconds by framework, start-up of the process and compilation included.
@@ -73,7 +80,9 @@ def train_all(
     trainings: list[_Training] = []
     try:
         with Progress(*columns, console=console) as progress:
-            trainings += [_start(name, log_dir / name, steps, every, keras_backend) for name in frameworks]
+            for name in frameworks:
+                command = _command(name, log_dir / name, steps, every, (broken or {}).get(name))
+                trainings.append(_start(name, command, keras_backend))
             threads = [threading.Thread(target=_follow, args=(t, progress, steps), daemon=True) for t in trainings]
             for thread in threads:
                 thread.start()
@@ -103,9 +112,13 @@ def check_empty(log_dir: Path) -> None:
         raise ArgumentError("log_dir", os.fspath(log_dir), "it holds runs already; choose another --log-dir, or delete it first")
 
 
-def _start(name: str, log_dir: Path, steps: int, every: int, keras_backend: str) -> _Training:
+def _command(name: str, log_dir: Path, steps: int, every: int, mistake: str | None) -> list[str]:
     command = [sys.executable, "-m", f"multiboard.demo.train_{name}"]
     command += ["--log-dir", os.fspath(log_dir), "--steps", str(steps), "--every", str(every)]
+    return command + (["--break", mistake] if mistake else [])
+
+
+def _start(name: str, command: Sequence[str], keras_backend: str) -> _Training:
     # Several trainings at once: with a thread per core in each they would wait for each other.
     defaults = {"OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     environment = defaults | os.environ | {"KERAS_BACKEND": keras_backend}

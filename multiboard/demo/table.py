@@ -1,4 +1,4 @@
-"""The comparison that the demo prints: last values, largest differences, and where curves part."""
+"""What the demo prints: last values, largest differences, where curves part, and what may be wrong."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy as np
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
+
+    from rich.console import RenderableType
 
     from multiboard.reader import Column, RunData
 
@@ -75,3 +77,21 @@ def _describe(found: Difference | None) -> tuple[str, str]:
         return "-", "-"
     largest = f"{found.largest:.1e} ({found.at})" if found.largest else "none"
     return largest, "never" if found.first is None else str(found.first)
+
+
+def verdict(runs: Mapping[str, RunData], broken: Container[str] = ()) -> RenderableType:
+    """Return where the runs part from the first one without a mistake, and what may be wrong with them.
+
+    Args:
+        runs: by framework, two or more.
+        broken: frameworks in which a mistake was made.
+    """
+    from rich.console import Group
+    from rich.text import Text
+
+    from multiboard.compare.comparison import compare
+    from multiboard.compare.comparison_text import short
+
+    baseline, *others = sorted(runs, key=lambda name: name in broken)
+    found = compare(*(runs[name] for name in (baseline, *others)), names=(baseline, *others))
+    return Group(Text(), *(part for name in others for part in short(found, name)))

@@ -12,16 +12,25 @@ from multiboard.graph import Summary, diff
 STEPS, EVERY = 50, 10
 DEMO = "demo"
 RUNS = ("torch", "flax", "keras")
+NORM, BIASED = ("scale", "bias"), ("kernel", "bias")
 LAYERS = {
-    "conv1": ("kernel", "bias"),
-    "conv2": ("kernel", "bias"),
-    "norm": ("scale", "bias"),
-    "dense1": ("kernel", "bias"),
-    "dense2": ("kernel", "bias"),
+    "conv1": ("kernel",),
+    "norm1": NORM,
+    "conv2": BIASED,
+    "norm2": NORM,
+    "dense1": BIASED,
+    "dense2": BIASED,
+    "dense3": BIASED,
 }
-GROUPS = ("params", "grads", "updates")
+OF_PARAMETERS = ("params", "grads", "updates")
+GROUPS = (*OF_PARAMETERS, "buffers", "activations")
 PATHS = [f"{layer}/{role}" for layer, roles in LAYERS.items() for role in roles]
-TENSORS = sorted(f"{group}/{path}" for group in GROUPS for path in PATHS)
+OUTPUTS = [*LAYERS, "gelu1", "gelu2", "gelu3", "gelu4"]
+TENSORS = sorted(
+    [f"{group}/{path}" for group in OF_PARAMETERS for path in PATHS]
+    + ["buffers/norm1/mean", "buffers/norm1/var"]
+    + [f"activations/{layer}" for layer in OUTPUTS]
+)
 METRICS = ["train/loss", "train/accuracy", "val/loss", "val/accuracy", "train/epoch", "train/learning_rate"]
 NUMBERS = [f"norm/{tag}" for tag in [*TENSORS, *GROUPS]] + [f"nonfinite/{group}" for group in GROUPS]
 NUMBERS += ["update_ratio", *(f"update_ratio/{path}" for path in PATHS)]
@@ -56,7 +65,7 @@ def test_it_prints_the_table_and_the_command(demo, board_dir):
         "train/loss",
         "val/accuracy",
         "difference",
-        "1e-06",
+        "1e-05",
         f"tensorboard --logdir {board_dir / DEMO}",
     ):
         assert word in out
@@ -74,11 +83,12 @@ def test_each_run_has_exactly_the_uniform_tags(demo, run):
     assert not data.damage
 
 
-def test_no_layer_of_the_three_graphs_differs(demo):
+def test_the_layers_of_the_three_graphs_differ_in_a_buffer_of_pytorch_alone(demo):
     torch, *others = (Summary.from_json(demo[1][run].tensors["multiboard/graph"].value[0].item().decode()) for run in RUNS)
-    assert torch.totals.params == 38_346
+    assert torch.totals.params == 42_522
     for other in others:
-        assert not diff(torch, other), str(diff(torch, other))
+        (row,) = diff(torch, other).rows
+        assert row == ("norm1", "buffers", "33", "32"), "PyTorch's batch norm counts its batches in a buffer"
 
 
 def test_the_steps_of_every_tag_are_the_same_in_all_runs(demo):
@@ -97,7 +107,7 @@ def test_the_steps_of_every_tag_are_the_same_in_all_runs(demo):
 def test_the_curves_coincide_until_floating_point_tells_them_apart(demo):
     losses = {run: demo[1][run].scalars["train/loss"].value for run in RUNS}
     for run in RUNS:
-        np.testing.assert_allclose(losses[run][:5], losses["torch"][:5], rtol=1e-6)
+        np.testing.assert_allclose(losses[run][:5], losses["torch"][:5], rtol=2e-6)
         np.testing.assert_allclose(losses[run], losses["torch"], atol=1e-3)
         assert losses[run][-10:].mean() < 0.5 * losses[run][:5].mean()
 
