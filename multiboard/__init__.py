@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from multiboard.buckets import Statistics
     from multiboard.clean_copy import repair
     from multiboard.compare.comparison import compare
+    from multiboard.exact import Exact
     from multiboard.global_summary_writer import GlobalSummaryWriter
+    from multiboard.page.notebook import show
     from multiboard.profile.profiler import Profiler
     from multiboard.reader import Column, RunData, read
     from multiboard.summary_writer import SummaryWriter
@@ -40,6 +42,7 @@ __all__ = [
     "ArgumentError",
     "ClosedRunError",
     "Column",
+    "Exact",
     "GlobalSummaryWriter",
     "LogDirError",
     "MissingFrameworkError",
@@ -60,6 +63,7 @@ __all__ = [
     "compare",
     "read",
     "repair",
+    "show",
 ]
 
 _LAZY = {
@@ -67,10 +71,12 @@ _LAZY = {
     "read": "multiboard.reader",
     "repair": "multiboard.clean_copy",
     "Column": "multiboard.reader",
+    "Exact": "multiboard.exact",
     "RunData": "multiboard.reader",
     "SummaryWriter": "multiboard.summary_writer",
     "GlobalSummaryWriter": "multiboard.global_summary_writer",
     "Profiler": "multiboard.profile.profiler",
+    "show": "multiboard.page.notebook",
 }
 
 

@@ -6,7 +6,6 @@ installed. Only scalars, histograms and texts have rows.
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import os
 from fnmatch import fnmatchcase
@@ -18,9 +17,10 @@ from multiboard.listing import COLUMNS, long_form, wide_form
 from multiboard.parquet import check_parquet, write_parquet
 from multiboard.reader import RunData, Runs, read_run, run_directories
 from multiboard.text_rows import ENCODERS
+from multiboard.whole_files import whole_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from multiboard.listing import Listing
     from multiboard.records import Damage
@@ -89,7 +89,7 @@ def export(
 def _write_to(out: str | os.PathLike[str] | BinaryIO, listing: Listing, form: str) -> int:
     if not isinstance(out, (str, os.PathLike)):
         return _write(listing, out, form)
-    with _whole_file(Path(out)) as file:
+    with whole_file(Path(out)) as file:
         return _write_zipped(listing, file, form) if Path(out).suffix.lower() == ".gz" else _write(listing, file, form)
 
 
@@ -154,25 +154,6 @@ def _check_patterns(argument: str, patterns: Sequence[str], names: Iterable[str]
         if not any(_matches(name, [pattern]) for name in names):
             some = f"{', '.join(names[:_LISTED])}{', ...' if len(names) > _LISTED else ''}"
             raise ArgumentError(argument, pattern, f"it matches nothing.{did_you_mean(pattern, names)} There are {some}")
-
-
-@contextlib.contextmanager
-def _whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that gets its name at the end, and none if something goes wrong."""
-    path = Path(os.path.realpath(path))  # behind a link the link stays
-    if path.exists() and not path.is_file():  # a pipe or a device
-        with path.open("wb") as file:
-            yield file
-        return
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    file = part.open("xb")
-    try:
-        with file:
-            yield file
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def _write_zipped(listing: Listing, file: BinaryIO, form: str) -> int:
