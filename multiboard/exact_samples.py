@@ -72,7 +72,7 @@ def places(shape: Sequence[int], transform: str, limit: int) -> npt.NDArray[np.i
 def _places(shape: tuple[int, ...], transform: str, limit: int) -> npt.NDArray[np.int64] | None:
     found = canonical_shape(shape, transform)
     kept = _kept(found, limit, fused=is_fused(transform))
-    if kept is None or not any(step.startswith(("transpose", "flip")) for step in transform.split(", ")):
+    if kept is None or not any(step.startswith(("transpose", "flip", "blocks")) for step in transform.split(", ")):
         return kept  # every other step leaves the order of the elements as it is
     size = math.prod(shape)
     numbers = np.arange(size, dtype=np.uint32 if size < 2**32 else np.int64).reshape(shape)
@@ -162,7 +162,9 @@ class Later:
         array = _wide(fetch_array(self._values))
         if self._before is not None:
             array = array - _wide(fetch_array(self._before))
-        return array if self._shape is None else np.ascontiguousarray(canonical(array.reshape(self._shape), self._transform))
+        if self._shape is None:
+            return array
+        return np.asarray(canonical(array.reshape(self._shape), self._transform), order="C")
 
 
 def _wide(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

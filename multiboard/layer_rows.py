@@ -126,7 +126,7 @@ class LayerRows(NamedTuple):
             told = json.loads(text)
             layers = tuple(_take_layer(layer) for layer in told["layers"])
             return cls(str(told["framework"]), layers, str(told.get("gradients", "")), str(told.get("aligned_to", "")))
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
             raise ArgumentError("text", text, "pass the JSON that LayerRows.to_json() returns") from error
 
 

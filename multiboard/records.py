@@ -225,6 +225,12 @@ class _Headers:
         return found
 
 
+def record_length(data: bytes, offset: int) -> int | None:
+    """Return the bytes of the payload behind the header at an offset, None if the checksum tells that it is no header."""
+    length, checksum = _HEADER.unpack_from(data, offset)
+    return int(length) if masked_crc(data[offset : offset + _LENGTH.size]) == checksum else None
+
+
 def payload_at(data: bytes, offset: int) -> bytes | None:
     """Return the payload of the record at an offset that `walk` has found, None if its checksum is wrong."""
     end = offset + _HEADER.size + _LENGTH.unpack_from(data, offset)[0]

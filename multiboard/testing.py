@@ -35,7 +35,7 @@ def assert_runs_close(
         more: further runs, each compared with the baseline.
         tolerance: the largest relative difference that is none: by kind, or one number, or a TOML file beside the test.
         noise: repeats of one training, or 'f32' or 'bf16', as in `multiboard.compare`.
-        layers: paths of layers in the other runs by paths in the baseline, which belong together.
+        layers: paths of layers in the other runs by paths in the baseline, which belong together, as in `multiboard.compare`.
         kinds: what to compare, e.g. 'loss' and 'grads'.
         guesses: whether to compare layers also if it is a guess that they belong together.
 

@@ -1,7 +1,8 @@
 """How a tensor of a layer is brought from the layout of its framework into the one in which frameworks are compared.
 
 The compared layout: a dense kernel is [in, out], heads merged; a kernel of a convolution is [height, width, in, out], and so is
-that of a transposed one, in and out being its own; a bias is one row; embeddings and norms are as they are everywhere.
+that of a transposed one, in and out being its own; a bias is one row; embeddings and norms are as they are everywhere;
+the gates of a recurrent layer come in the order of Keras.
 
 A transform is a text, so that it can be written into a file: steps with a comma between them, from the native tensor on.
 
@@ -10,6 +11,7 @@ A transform is a text, so that it can be written into a file: steps with a comma
     flip 0 1             these axes backwards
     merge 1              the first axes, so many, become one, and the others another one
     flatten              all axes become one
+    blocks 1 0 2         the last axis holds so many parts of one size, which come in this order
     depthwise            [..., channels, multiplier] becomes [..., 1, channels * multiplier]
     thirds               the last axis holds query, key and value one after the other; `pieces` takes them apart
 
@@ -33,7 +35,7 @@ UNKNOWN: Final = ""
 FLATTEN: Final = "flatten"
 DEPTHWISE: Final = "depthwise"
 THIRDS: Final = "thirds"
-_WITH_AXES: Final = ("transpose", "flip")
+_WITH_AXES: Final = ("transpose", "flip", "blocks")
 _ALONE: Final = (IDENTITY, FLATTEN, DEPTHWISE, THIRDS)
 _PARTS: Final = 3
 
@@ -61,6 +63,15 @@ def merge(axes: int) -> str:
     return f"merge {axes}"
 
 
+def blocks(*order: int) -> str:
+    """Return the transform that puts equal parts of the last axis in this order.
+
+    >>> blocks(1, 0, 2)
+    'blocks 1 0 2'
+    """
+    return " ".join(["blocks", *map(str, order)])
+
+
 def then(*transforms: str) -> str:
     """Return the transform that several make one after the other.
 
@@ -81,7 +92,7 @@ def canonical_shape(shape: Sequence[int], transform: str) -> tuple[int, ...]:
     """
     found = tuple(shape)
     for step in _steps(transform):
-        _check(step, len(found), transform, shape)
+        _check(step, found, transform, shape)
         if step.name == "transpose":
             found = tuple(found[axis] for axis in step.numbers)
         elif step.name == "merge":
@@ -112,11 +123,14 @@ def canonical(array: npt.NDArray[Any], transform: str) -> npt.NDArray[Any]:
     """
     found = array
     for step in _steps(transform):
-        _check(step, len(found.shape), transform, array.shape)
+        _check(step, found.shape, transform, array.shape)
         if step.name == "transpose":
             found = found.transpose(step.numbers)
         elif step.name == "flip":
             found = found[tuple(slice(None, None, -1) if axis in step.numbers else slice(None) for axis in range(found.ndim))]
+        elif step.name == "blocks":
+            parts = found.reshape((*found.shape[:-1], len(step.numbers), -1))
+            found = parts[..., list(step.numbers), :].reshape(found.shape)
         elif step.name in {"merge", FLATTEN, DEPTHWISE}:
             found = found.reshape(canonical_shape(found.shape, " ".join([step.name, *map(str, step.numbers)])))
     return found
@@ -170,13 +184,14 @@ def _steps(transform: str) -> list[_Step]:
     return steps
 
 
-def _check(step: _Step, rank: int, transform: str, shape: Sequence[int]) -> None:
-    """Refuse a step that a tensor with so many axes cannot make."""
-    numbers = step.numbers
+def _check(step: _Step, found: Sequence[int], transform: str, shape: Sequence[int]) -> None:
+    """Refuse a step that a tensor of this shape cannot make."""
+    numbers, rank = step.numbers, len(found)
     fits = {
         "transpose": sorted(numbers) == list(range(rank)),
         "flip": len(set(numbers)) == len(numbers) and max(numbers, default=0) < rank,
         "merge": max(numbers, default=0) <= rank,
+        "blocks": rank > 0 and sorted(numbers) == list(range(len(numbers))) and found[-1] % max(len(numbers), 1) == 0,
         DEPTHWISE: rank >= 2,  # noqa: PLR2004  # channels and multiplier
         THIRDS: rank > 0,
     }

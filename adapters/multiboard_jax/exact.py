@@ -67,7 +67,8 @@ def _keep(name: str, tagged: Tagged, transform: str, limit: int) -> tuple[jax.Ar
     places = exact_samples.places(shape, transform, limit)
     description = exact_samples.described(tagged.label.description, value.dtype, shape, transform, limit)
     # A copy: an argument that is returned as it is may be donated to the next step.
-    array = jnp.copy(value) if places is None else jnp.ravel(value)[places]
+    # By its axes: places in a flat array of two billion elements do not fit into the integers of JAX.
+    array = jnp.copy(value) if places is None else value[np.unravel_index(places, shape)]
     return array, Kept(f"{exact_samples.GROUP}/{name}", shape if places is None else None, transform, description)
 
 

@@ -32,6 +32,7 @@ class Called(NamedTuple):
         equinox: whether it is one of equinox, where the output comes first.
         contracted: axes of a kernel that are summed over, of a dense layer with heads; 0 of others.
         turned: whether the kernel of a transposed convolution lies as that of the convolution whose gradient it is.
+        axes: of the kernel of one layer, where they are moved or merged; 0 if that is not known. Stacked layers have one more.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Called(NamedTuple):
     equinox: bool = False
     contracted: int = 0
     turned: bool = False
+    axes: int = 0
 
 
 def called(layer: Any) -> Called:
@@ -48,7 +50,16 @@ def called(layer: Any) -> Called:
     axes = len(axis) if isinstance(axis, (tuple, list)) else int(isinstance(axis, int))
     contracted = axes if known.__name__ in _HEADED else 0
     turned = bool(getattr(layer, "transpose_kernel", False))
-    return Called(type(layer).__name__, known.__name__, known.__module__.startswith("equinox."), contracted, turned)
+    equinox = known.__module__.startswith("equinox.")
+    return Called(type(layer).__name__, known.__name__, equinox, contracted, turned, _axes(layer, known.__name__, contracted))
+
+
+def _axes(layer: Any, cls: str, contracted: int) -> int:
+    if contracted:
+        features = getattr(layer, "out_features", getattr(layer, "features", None))
+        return contracted + (len(features) if isinstance(features, (tuple, list)) else 1)
+    size = getattr(layer, "kernel_size", ())
+    return _MATRIX + ((len(size) if isinstance(size, (tuple, list)) else 1) if cls.startswith("Conv") else 0)
 
 
 def transform(layer: Called | None, role: str, axes: int) -> str:
@@ -66,26 +77,32 @@ def transform(layer: Called | None, role: str, axes: int) -> str:
         return IDENTITY
     if layer is None:
         return IDENTITY if axes == _MATRIX or role not in {"kernel", "bias"} else UNKNOWN
-    if role == "bias" and (layer.contracted or layer.equinox):
-        return FLATTEN
-    if role != "kernel":
+    if role not in {"kernel", "bias"} or not _is_moved(layer) or (role == "bias" and not _has_axes(layer)):
         return IDENTITY
-    if layer.contracted:
-        return merge(layer.contracted) if axes > _MATRIX else IDENTITY
-    return _of_kernel(layer, axes)
+    if layer.axes not in {0, axes + (max(1, layer.contracted) if role == "bias" else 0)}:
+        return UNKNOWN
+    return FLATTEN if role == "bias" else _of_kernel(layer, axes)
+
+
+def _is_moved(layer: Called) -> bool:
+    """Return whether the compared layout of a kernel is another one."""
+    return _has_axes(layer) or layer.cls.startswith("ConvTranspose")
+
+
+def _has_axes(layer: Called) -> bool:
+    """Return whether a bias has more axes than one."""
+    return layer.contracted > 0 or (layer.equinox and (layer.cls.startswith("Conv") or "Linear" in layer.cls))
 
 
 def _of_kernel(layer: Called, axes: int) -> str:
     space = range(axes - _MATRIX)
     up = layer.cls.startswith("ConvTranspose")
+    if layer.contracted:
+        return merge(layer.contracted) if axes > _MATRIX else IDENTITY
     if layer.equinox:
-        if not (layer.cls.startswith("Conv") or "Linear" in layer.cls):
-            return IDENTITY
         turned = transpose(*range(_MATRIX, axes), 1, 0)
         return then(turned, _flip(space)) if up else turned
-    if up:
-        return transpose(*space, axes - 1, axes - 2) if layer.turned else _flip(space)
-    return IDENTITY
+    return transpose(*space, axes - 1, axes - 2) if layer.turned else _flip(space)
 
 
 def _flip(axes: Iterable[int]) -> str:

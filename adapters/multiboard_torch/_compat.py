@@ -144,8 +144,11 @@ def has_compiler() -> bool:
     return "torch._dynamo" in sys.modules
 
 
-def before_compiling(callback: Callable[[Any], None]) -> Callable[[], None]:
+def before_compiling(callback: Callable[..., None]) -> Callable[[], None]:
     """Call something whenever the compiler begins to look at a function, if it is loaded and tells that.
+
+    Args:
+        callback: is given what is compiled, by older versions nothing.
 
     Returns:
         What ends that; not to be called inside of the callback.

@@ -83,10 +83,11 @@ class ExactTensors:
                 layer.keep = self._take_output
 
     def forget(self) -> None:
-        """Forget what was taken, and listen to no layer."""
+        """Forget what was taken, with the indices on the device, and listen to no layer."""
         for layer in self._listening:
             layer.keep = None
         self._taken, self._before, self._listening = [], {}, []
+        self._places.clear()
 
     def begin(self, parameters: Sequence[Found]) -> None:
         """Keep parameters before an update, and what is needed for what the update adds to them."""

@@ -9,7 +9,7 @@ from torch import nn
 
 from multiboard import tags
 from multiboard.layer_rows import LayerRow, LayerRows, RoleRow, in_call_order
-from multiboard.transforms import IDENTITY, THIRDS, then, transpose
+from multiboard.transforms import IDENTITY, THIRDS, blocks, then, transpose
 from multiboard_torch._compat import before_compiling, is_compiled_in_place
 from multiboard_torch.layers import class_name, named_buffers, named_parameters
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _CONVS: Final = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _TRANSPOSED: Final = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _RECURRENT: Final = (nn.RNNBase, nn.RNNCellBase)
+_GRU: Final = (nn.GRU, nn.GRUCell)
+_GATES: Final = blocks(1, 0, 2)
 _PROJECTIONS: Final = frozenset({"q_proj_weight", "k_proj_weight", "v_proj_weight"})
 _MATRIX: Final = 2
 
@@ -54,7 +56,7 @@ class FirstCalls:
         self._take_off()
         self._forget()
 
-    def _compiling(self, _: object) -> None:
+    def _compiling(self, *_: object) -> None:
         if self._handles:
             self._take_off()
             self.order.clear()  # of the calls that are compiled nothing will be seen
@@ -124,14 +126,23 @@ def transform(module: nn.Module, role: str, axes: int) -> str:
     if name == "kernel" and isinstance(module, (*_CONVS, *_TRANSPOSED)):
         ends = (0, 1) if isinstance(module, _TRANSPOSED) else (1, 0)
         return transpose(*range(_MATRIX, axes), *ends) if axes > _MATRIX else IDENTITY
-    turned = name.startswith("weight_") if isinstance(module, _RECURRENT) else name == "kernel" and _is_linear(module)
-    return transpose(1, 0) if turned and axes == _MATRIX else IDENTITY
+    if isinstance(module, _RECURRENT):
+        return _of_recurrent(module, name, axes)
+    return transpose(1, 0) if name == "kernel" and axes == _MATRIX and _is_linear(module) else IDENTITY
 
 
 def _of_attention(name: str, axes: int) -> str:
     if name in {"in_proj_weight", "in_proj_bias"}:
         return then(transpose(1, 0) if axes == _MATRIX else IDENTITY, THIRDS)
     return transpose(1, 0) if name in _PROJECTIONS else IDENTITY
+
+
+def _of_recurrent(module: nn.Module, name: str, axes: int) -> str:
+    if not name.startswith(("weight_", "bias_")):
+        return IDENTITY
+    turned = transpose(1, 0) if axes == _MATRIX else IDENTITY
+    # PyTorch has reset, update, new; Keras has update, reset, new. Of an LSTM both have the gates in one order.
+    return then(turned, _GATES if isinstance(module, _GRU) else IDENTITY)
 
 
 def _is_linear(module: nn.Module) -> bool:

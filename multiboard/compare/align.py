@@ -16,7 +16,7 @@ from multiboard.compare.weighing import LEVELS, Level, Partners
 from multiboard.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from multiboard.compare.layer_table import Layer
     from multiboard.compare.signatures import Unit
@@ -95,13 +95,18 @@ def align(
     return _alignment(a, b, ours, theirs, found)
 
 
+def all_paths(table: Iterable[Layer]) -> set[str]:
+    """Return the paths of layers and of the containers that hold them."""
+    paths = {layer.path for layer in table}
+    return paths | {path[:at] for path in paths for at, char in enumerate(path) if char == "/"}
+
+
 def _check_map(mapped: Mapping[str, str], a: Sequence[Layer], b: Sequence[Layer]) -> None:
     for table, paths in ((a, mapped.keys()), (b, mapped.values())):
-        known = {layer.path for layer in table}
-        holders = {path[:at] for path in known for at, char in enumerate(path) if char == "/"}
+        known = all_paths(table)
         for path in paths:
-            if path not in known | holders:
-                near = get_close_matches(path, known | holders, n=3)
+            if path not in known:
+                near = get_close_matches(path, known, n=3)
                 hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "see the paths that layer_table() returns"
                 raise ArgumentError("layers", path, f"name a layer of the run; {hint}")
 

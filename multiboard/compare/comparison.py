@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from multiboard.compare.layer_table import logged_summary
 from multiboard.compare.noise import MeasuredNoise, Noise, RoundingModel
 from multiboard.compare.notes import Note
 from multiboard.compare.oracle import same_wrong
-from multiboard.compare.pairs import Settings, compare_pair, errors_against
+from multiboard.compare.pairs import Settings, compare_pair, errors_against, start_text
 from multiboard.compare.sides import Side, all_findings, matched, side_of, sure
 from multiboard.compare.sources import Source, check_names, load
 from multiboard.compare.tolerances import KINDS, Tolerance, check_kind, tolerances
@@ -40,7 +41,7 @@ __all__ = ["Comparison", "LayerMap", "compare", "layer_map"]
 _HALVES = frozenset({"bfloat16", "float16"})
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Comparison:
     """What tells runs apart from the first of them, the baseline.
 
@@ -73,32 +74,32 @@ class Comparison:
     diagnoses: tuple[Diagnosis, ...] = ()
     starts: Mapping[str, Start] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def scalars(self) -> Table[ScalarRow]:
         """All scalars at all common steps."""
         return tables.scalar_table(self.findings)
 
-    @property
+    @cached_property
     def layers(self) -> Table[LayerRow]:
         """All tensors of all layers at all common steps."""
         return tables.tensor_table(self.findings)
 
-    @property
+    @cached_property
     def exact(self) -> Table[ExactRow]:
         """All tensors that were kept element by element, at all common steps."""
         return tables.exact_table(self.kept)
 
-    @property
+    @cached_property
     def oracle(self) -> Table[OracleRow]:
         """Errors of two runs against the reference, at all common steps."""
         return tables.oracle_table(self.errors)
 
-    @property
+    @cached_property
     def same_wrong(self) -> tuple[OracleRow, ...]:
         """Where runs agree and both are wrong, as the reference shows."""
         return tuple(same_wrong(self.errors))
 
-    @property
+    @cached_property
     def divergence(self) -> tuple[Divergence, ...]:
         """The first divergence of each run, and the next five."""
         return tuple(one for run in self.names[1:] for one in [found for found in self.parted if found.run == run][:SHOWN])
@@ -160,8 +161,8 @@ def compare(
         tolerance: the largest relative difference that is none: by kind, or one number, or a TOML file of it.
         noise: repeats of one training, from which the noise floor is measured, one alone beside the baseline; or 'f32' or 'bf16'
             for a model of rounding errors; None chooses the model by the types of the weights.
-        layers: paths of layers in the other runs by paths in the baseline, which belong together; or such a map by run; or a TOML
-            file of either.
+        layers: paths of layers in the other runs by paths in the baseline, which belong together; or such a map by run, the
+            oracle among them; or a TOML file of either.
         kinds: what to compare, e.g. 'loss' and 'grads'.
         guesses: whether to compare layers also if it is a guess that they belong together.
         names: of the runs, the baseline first; None takes the ends of their paths.
@@ -186,15 +187,17 @@ def compare(
     wanted = tuple(check_kind(kind) for kind in ((kinds,) if isinstance(kinds, str) else kinds))
     allowed = tolerances(tolerance)
     rules = Rules(allowed, _noise(noise, sides[0]), wanted)
-    maps = layer_maps(layers, named[1:])
+    reference = None if oracle is None else side_of(load(oracle))
+    told = "" if reference is None else _name(reference)
+    maps = layer_maps(layers, named[1:], told)
     settings = Settings(rules, None, guesses, measured=noise is None)
     pairs = [
         compare_pair((named[0], name), (sides[0], other), settings._replace(mapped=maps[name]))
         for name, other in zip(named[1:], sides[1:], strict=True)
     ]
     starts = {name: pair.start for name, pair in zip(named[1:], pairs, strict=True) if pair.start is not None}
-    reference = None if oracle is None else side_of(load(oracle))
-    errors = () if reference is None else tuple(errors_against(reference, sides, pairs, settings))
+    given = [None if told in named else maps[told], *(maps[name] for name in named[1:])]
+    errors = () if reference is None else tuple(errors_against(reference, sides, pairs, settings, given))
     return Comparison(
         names=tuple(named),
         findings=tuple(finding for pair in pairs for finding in pair.findings),
@@ -203,10 +206,10 @@ def compare(
         notes=(*(note for pair in pairs for note in pair.notes), *_beside(reference, named, errors)),
         alignments={name: pair.alignment for name, pair in zip(named[1:], pairs, strict=True)},
         tolerances={kind: allowed[kind] for kind in wanted},
-        noise="; ".join([rules.noise.text, *(one.text(name) for name, one in starts.items())]),
+        noise="; ".join([rules.noise.text, *filter(None, map(start_text, named[1:], pairs))]),
         starts=starts,
         kept=tuple(one for pair in pairs for one in pair.kept),
-        reference="" if reference is None else _name(reference),
+        reference=told,
         errors=errors,
         diagnoses=tuple(diagnosis for pair in pairs for diagnosis in pair.diagnoses),
     )

@@ -73,7 +73,8 @@ def _worst(run: str, kind: str, group: Sequence[Finding]) -> Worst:
 
 
 def _excess(finding: Finding) -> npt.NDArray[np.float64]:
-    return finding.distance / np.maximum(finding.limit, 1e-300)
+    with np.errstate(over="ignore"):
+        return finding.distance / np.maximum(finding.limit, 1e-300)
 
 
 def text(comparison: Comparison) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from multiboard.compare.diagnoses_forward import forward
 from multiboard.compare.diagnoses_loss import evaluation, loss, statistics
 from multiboard.compare.diagnoses_start import missing, start
@@ -30,7 +32,8 @@ def diagnose(seen: Seen) -> tuple[Diagnosis, ...]:
     Args:
         seen: what is known of a run and the baseline.
     """
-    found = list(missing(seen))
-    if seen.parted:
-        found += [diagnosis for rule in _RULES for diagnosis in rule(seen, seen.parted[0])]
+    with np.errstate(all="ignore"):  # ratios of what vanishes or overflows fit nothing
+        found = list(missing(seen))
+        if seen.parted:
+            found += [diagnosis for rule in _RULES for diagnosis in rule(seen, seen.parted[0])]
     return tuple(found)

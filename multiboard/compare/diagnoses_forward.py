@@ -250,7 +250,7 @@ def _convolution(seen: Seen, here: At, before: At | None) -> Iterator[Diagnosis]
     if role is None or role.shape is None or len(role.shape) <= 2 or before is None:  # noqa: PLR2004
         return
     *_, inner, outer = _shape(role)
-    strided = here.size() / outer < before.size() / inner
+    strided = here.size() * inner < before.size() * outer
     text = (
         f"This fits zeros that are put at other sides: {here.name} goes in strides, and SAME pads behind first. "
         f"{seen.fix('padding')}"

@@ -28,12 +28,12 @@ def missing(seen: Seen) -> Iterator[Diagnosis]:
     """Yield the parameters that layers have in one run only, those of one role together."""
     ours, theirs = ({layer.path: layer for layer in side} for side in seen.layers)
     pairs = Counter(pair.a for pair in seen.alignment.pairs), Counter(pair.b for pair in seen.alignment.pairs)
-    told = [_with_parameters(run) for run in seen.runs]
+    told = [_with_parameters(run) & side.keys() for run, side in zip(seen.runs, (ours, theirs), strict=True)]
     lone: dict[tuple[str, int], list[tuple[str, str]]] = {}
     for pair in seen.alignment.pairs:
         if pairs[0][pair.a] > 1 or pairs[1][pair.b] > 1:  # of several in one, no role tells anything
             continue
-        if pair.a in told[0] & ours.keys() and pair.b in told[1] & theirs.keys():
+        if pair.a in told[0] and pair.b in told[1]:
             for role in ("bias", "scale"):
                 has = [role_of(layer, role) is not None for layer in (ours[pair.a], theirs[pair.b])]
                 if has[0] != has[1]:
@@ -100,7 +100,7 @@ def _gain(seen: Seen, parted: Divergence, scaled: Sequence[At], count: int) -> D
 def _recipes(seen: Seen, one: At) -> str:
     """Tell which initializers have the spread that was seen; '' if that is not known of both."""
     shape, size = matrix(seen.layer(one.layer)), one.size()
-    if shape is None or not size or one.role != "kernel":
+    if shape is None or 0 in shape or not size or one.role != "kernel":
         return ""
     inputs, outputs = shape
     known = {

@@ -69,8 +69,7 @@ def _off(seen: Seen, parted: Divergence, shift: int, values: str) -> Diagnosis:
 
 def _ratios(finding: Finding) -> list[float]:
     known = (finding.a != 0) | (finding.b != 0)
-    with np.errstate(divide="ignore"):
-        return [float(value) for value in finding.b[known] / np.where(finding.a[known] == 0, np.nan, finding.a[known])]
+    return [float(value) for value in finding.b[known] / np.where(finding.a[known] == 0, np.nan, finding.a[known])]
 
 
 def _shift(finding: Finding) -> float | None:
@@ -78,11 +77,12 @@ def _shift(finding: Finding) -> float | None:
 
     Between points the rates are taken to be on straight lines.
     """
-    step, a, b = finding.step.astype(np.float64), finding.a, finding.b
-    if len(step) < 3:  # noqa: PLR2004
+    known = np.isfinite(finding.a) & np.isfinite(finding.b)
+    step, a, b = finding.step[known].astype(np.float64), finding.a[known], finding.b[known]
+    scale = float(np.abs(a).max(initial=0.0))
+    if len(step) < 3 or not scale:  # noqa: PLR2004
         return None
     best: tuple[float, int] | None = None
-    scale = float(np.abs(a).max())
     for shift in (number for size in range(1, 21) for number in (size, -size)):
         at = step + shift
         inside = (at >= step[0]) & (at <= step[-1])

@@ -8,6 +8,7 @@ import numpy as np
 
 from multiboard.compare.diagnosis_fixes import FIXES
 from multiboard.compare.distances import octave_distances
+from multiboard.compare.layer_table import framework_of
 from multiboard.compare.origin import sharp
 
 if TYPE_CHECKING:
@@ -75,9 +76,10 @@ class At(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """Norm in the other run over that in the baseline; NaN if one is not known or zero."""
+        """Norm in the other run over that in the baseline; NaN if one is not known or zero, or so is what comes out."""
         a, b = self.norms
-        return b / a if a and b and np.isfinite(a) and np.isfinite(b) else float("nan")
+        ratio = b / a if a and np.isfinite(a) else 0.0
+        return ratio if ratio and np.isfinite(ratio) else float("nan")
 
     @property
     def distance(self) -> float:
@@ -182,7 +184,7 @@ class Seen(NamedTuple):
 
     def framework(self, side: int = 1) -> str:
         """Return 'torch', 'jax', 'keras' or ''."""
-        told = str(self.runs[side].facts.get("framework", "")).lower()
+        told = framework_of(self.runs[side]).lower()
         return next((name for name in ("keras", "torch", "jax") if name in told), "")
 
     def fix(self, topic: str) -> str:

@@ -45,7 +45,7 @@ class HistogramDistances(NamedTuple):
     @property
     def relative(self) -> Floats:
         """The distance over mean |x| of the baseline; Inf beside a baseline of zeros."""
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             return np.where(self.emd == 0, 0.0, self.emd / self.scale)
 
 
@@ -141,16 +141,15 @@ class _Captures:
     """
 
     def __init__(self, captures: Sequence[Floats]) -> None:
-        self._lengths = np.array([len(rows) for rows in captures], np.intp)
+        self._lengths = np.fromiter(map(len, captures), np.intp, len(captures))
         self.size = len(captures)
         self.rows = np.concatenate([*captures, np.zeros((0, 3))])
         self.owner = np.repeat(np.arange(self.size), self._lengths)
-        count = np.ascontiguousarray(self.rows[:, 2])
+        left, right, count = np.ascontiguousarray(self.rows.T)
         self.total = self._each(np.add, count)
-        self.share = count / np.maximum(self.total, 1e-300)[self.owner]
-        left, right = self.rows[:, 0], self.rows[:, 1]
+        self.share = count / np.repeat(np.maximum(self.total, 1e-300), self._lengths)
         self.column = _columns(left, right)
-        self.regular = bool(((_LEFT[self.column] == left) & (_RIGHT[self.column] == right)).all())
+        self.regular = np.array_equal(_LEFT[self.column], left) and np.array_equal(_RIGHT[self.column], right)
 
     def scale(self) -> Floats:
         """Return mean |x| of each capture."""
@@ -184,11 +183,20 @@ def _sums(place: Indices, values: Floats, size: int) -> Floats:
 
 def _columns(left: Floats, right: Floats) -> Indices:
     """Return the place of rows among all buckets; any place for rows that are none of them."""
-    with np.errstate(over="ignore"):
-        inner = np.where(left >= 0, left, -right).astype(np.float32)
-    magnitude = np.clip((inner.view(np.int32) >> KEY_SHIFT) - FIRST_FIELD * MANTISSAS, 0, SIDE - 1)
-    column = np.where(left >= 0, SIDE + 1 + magnitude, SIDE - 1 - magnitude)
-    return np.where((left == 0) & (right == 0), SIDE, column)
+    with np.errstate(over="ignore", invalid="ignore"):
+        middle = ((left + right) / 2).astype(np.float32)  # inside of the bucket: the first bits tell which it is
+    return np.asarray(_COLUMNS[middle.view(np.uint32) >> np.uint32(KEY_SHIFT)])
+
+
+def _columns_by_bits() -> Indices:
+    """Return the place among all buckets by the first bits of a value in float32: sign, exponent, and some of the mantissa."""
+    bits = np.arange(2 << (31 - KEY_SHIFT))
+    magnitude = np.clip((bits % (len(bits) // 2)) - FIRST_FIELD * MANTISSAS, 0, SIDE - 1)
+    column = np.where(bits < len(bits) // 2, SIDE + 1 + magnitude, SIDE - 1 - magnitude)
+    return np.where(bits % (len(bits) // 2) == 0, SIDE, column)
+
+
+_COLUMNS: Final = _columns_by_bits()
 
 
 def _on_equal_edges(a: _Captures, b: _Captures) -> Floats:

@@ -29,6 +29,7 @@ _ROUNDING: Final = 1e-5
 """Relative difference of norms that sums in float32 may have."""
 _FUSED: Final = {"in_proj_weight": "kernel", "in_proj_bias": "bias"}
 _MOST: Final = 0.5
+_PARAMS: Final = f"{tags.PARAMS}/"
 
 
 class Fingerprint(NamedTuple):
@@ -108,11 +109,11 @@ class EqualWeights:
 
 def first_step(a: RunData, b: RunData) -> int | None:
     """Return the first step at which both runs tell parameters; None if there is none."""
-    steps = [
-        {int(step) for tag, column in run.histograms.items() if tag.startswith(f"{tags.PARAMS}/") for step in column.step}
-        for run in (a, b)
-    ]
-    return min(steps[0] & steps[1], default=None)
+    ours, theirs = ([column.step for tag, column in run.histograms.items() if tag.startswith(_PARAMS)] for run in (a, b))
+    if not ours or not theirs:
+        return None
+    common = np.intersect1d(np.concatenate(ours), np.concatenate(theirs))
+    return int(common[0]) if len(common) else None
 
 
 def ported(a: RunData, b: RunData, matches: Iterable[Match]) -> bool:

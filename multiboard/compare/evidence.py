@@ -51,8 +51,8 @@ def names(a: Sequence[Name], b: Sequence[Name]) -> Iterator[tuple[int, int, str]
         if not shared and not alone and all(told):
             continue
         if len(left) == len(right):
-            for i, j in zip(left, right, strict=True):
-                yield i, j, (NAMES if shared and (len(left) == 1 or not _by_leaf(a, left, b, right)) else NUMBERS)
+            kind = NAMES if shared and (len(left) == 1 or not _by_leaf(a, left, b, right)) else NUMBERS
+            yield from ((i, j, kind) for i, j in zip(left, right, strict=True))
         elif mine == other:
             yield from _same_numbers(a, left, b, right)
 

@@ -100,6 +100,12 @@ def logged_rows(run: RunData) -> LayerRows | None:
     return table_of(column.value[-1]) if column is not None and len(column) else None
 
 
+def framework_of(run: RunData) -> str:
+    """Return the framework of a run, '' if it is not known: that of its layer table first, for a process may load several."""
+    rows = logged_rows(run)
+    return rows.framework if rows and rows.framework else str(run.facts.get("framework") or "")
+
+
 def logged_summary(run: RunData) -> Summary | None:
     """Return the summary of the run's own graph; None if no graph was logged or its text is not understood."""
     from multiboard.errors import ArgumentError

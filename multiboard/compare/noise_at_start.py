@@ -48,14 +48,16 @@ class Start(NamedTuple):
     name: str = ""
     apart: float = 0.0
 
-    def text(self, run: str) -> str:
-        """Return it as a sentence on a run."""
-        told = (
-            f"{run}: at step {self.step}, where the weights are equal, {self.tensors} norms are {self.median:.1g} apart (median)"
-        )
-        if not self.kind:
-            return told
-        return f"{told}; {self.kind} {self.name} is the first that is farther apart than rounding makes, {self.apart:.2g}"
+    def text(self, run: str, *, alone: bool) -> str:
+        """Return it as a sentence on a run.
+
+        Args:
+            run: its name.
+            alone: whether nothing else that is told of the run names the tensor that is farther apart.
+        """
+        if alone and self.kind:
+            return f"{run}: {self.kind} {self.name} is {self.apart:.1g} apart at step {self.step}, more than rounding makes"
+        return f"{run}: norms are {self.median:.1g} apart at step {self.step} (median of {self.tensors}, equal weights)"
 
 
 def start_of(findings: Sequence[Finding], step: int, model: RoundingModel) -> Start | None:

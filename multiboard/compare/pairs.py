@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from multiboard import tags
 from multiboard.compare import oracle
+from multiboard.compare.align import all_paths
 from multiboard.compare.diagnoses import diagnose
 from multiboard.compare.diagnosis import Seen
 from multiboard.compare.equal_weights import first_step, ported
 from multiboard.compare.exact import compare_kept
 from multiboard.compare.exact_divergence import with_exact
 from multiboard.compare.gate import mismatches
+from multiboard.compare.layer_maps import from_reference
 from multiboard.compare.noise import RoundingModel
 from multiboard.compare.noise_at_start import scaled, start_of
 from multiboard.compare.notes import Sides, notes
@@ -109,22 +111,45 @@ def compare_pair(named: tuple[str, str], sides: tuple[Side, Side], settings: Set
     )
 
 
+def start_text(run: str, pair: ComparedPair) -> str:
+    """Return what the first step of a run shows of the noise, '' if nothing.
+
+    Args:
+        run: its name.
+        pair: the run, compared with the baseline.
+    """
+    return pair.start.text(run, alone=not (pair.parted or pair.diagnoses)) if pair.start else ""
+
+
 def _parted_gradients(matches: Sequence[Match], parted: Sequence[Divergence]) -> list[Match]:
     """Return the matches of the gradients that part: of the others it does not matter where they were seen."""
     names_of = {one.name for one in parted if one.kind == tags.GRADS}
     return [match for match in matches if match.kind == tags.GRADS and match.name in names_of]
 
 
-def errors_against(reference: Side, sides: Sequence[Side], pairs: Sequence[ComparedPair], settings: Settings) -> list[Errors]:
+def errors_against(
+    reference: Side,
+    sides: Sequence[Side],
+    pairs: Sequence[ComparedPair],
+    settings: Settings,
+    maps: Sequence[Mapping[str, str] | None],
+) -> list[Errors]:
     """Return how far the runs are from a reference.
 
     Args:
         reference: computes more exactly.
         sides: the baseline and the other runs.
         pairs: the other runs, compared with the baseline.
-        settings: of the comparison, without its map of layers, which is between the runs.
+        settings: of the comparison, without its maps of layers.
+        maps: paths that belong to those of the baseline: of the reference, then of the other runs.
     """
-    baseline, *others = [_against(reference, side, settings) for side in sides]
+    held, own = all_paths(reference.layers), maps[0]
+    found_maps = [from_reference(held, own, mapped) for mapped in maps[1:]]
+    of_baseline = {there: path for mapped, _ in found_maps for there, path in mapped.items()}
+    baseline, *others = [
+        _against(reference, side, settings._replace(mapped=mapped))
+        for side, mapped in zip(sides, (of_baseline, *(mapped for _, mapped in found_maps)), strict=True)
+    ]
     found: list[Errors] = []
     for side, other, pair in zip(sides[1:], others, pairs, strict=True):
         first = first_step(sides[0].run, side.run)
@@ -133,7 +158,7 @@ def errors_against(reference: Side, sides: Sequence[Side], pairs: Sequence[Compa
 
 
 def _against(reference: Side, side: Side, settings: Settings) -> oracle.Against:
-    matches = sure(matched((reference, side), None)[1], guesses=settings.guesses)
+    matches = sure(matched((reference, side), settings.mapped)[1], guesses=settings.guesses)
     first = first_step(reference.run, side.run) if ported(reference.run, side.run, matches) else None
     kept = compare_kept("", reference.run, side.run, [match for match in matches if match.kind in settings.rules.kinds])
     return oracle.against(all_findings("", (reference, side), matches, settings.rules), _at(kept, first))

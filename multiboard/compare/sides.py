@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from multiboard.compare import findings as found_in
 from multiboard.compare.align import Alignment, align
 from multiboard.compare.equal_weights import EqualWeights
-from multiboard.compare.layer_table import layer_table
+from multiboard.compare.layer_table import layer_table, logged_rows
 from multiboard.compare.tensor_matches import contents, match_tensors
 
 if TYPE_CHECKING:
@@ -35,11 +35,18 @@ def side_of(run: RunData) -> Side:
 def matched(sides: tuple[Side, Side], mapped: Mapping[str, str] | None) -> tuple[Alignment, Matches]:
     """Return which layers and tensors belong together; paths are trusted within one framework."""
     a, b = sides
-    framework = a.run.facts.get("framework")
     equal = EqualWeights((a.run, a.layers), (b.run, b.layers))
-    trusted = framework is not None and framework == b.run.facts.get("framework")
-    alignment = align(a.layers, b.layers, layers=mapped, equal=equal, paths=trusted)
+    alignment = align(a.layers, b.layers, layers=mapped, equal=equal, paths=_of_one_framework(a.run, b.run))
     return alignment, match_tensors((a.layers, b.layers), alignment, (a.held, b.held))
+
+
+def _of_one_framework(a: RunData, b: RunData) -> bool:
+    """Return whether both runs are known to be of one framework; the facts name all that their processes had loaded."""
+    ours, theirs = logged_rows(a), logged_rows(b)
+    if ours and theirs:
+        return ours.framework == theirs.framework
+    told = a.facts.get("framework")
+    return told is not None and told == b.facts.get("framework")
 
 
 def sure(found: Matches, *, guesses: bool) -> list[Match]:

@@ -126,6 +126,8 @@ def _flat(kind: str, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _conv(cls: str, shape: tuple[int, ...], *, torch: bool) -> tuple[int, ...]:
     """Return height, width, in, out; of a depthwise convolution or one that goes up the two channels by size."""
+    if len(shape) < _MATRIX:  # what a layer of the user's own calls its kernel
+        return shape
     if torch:
         shape = (*shape[2:], shape[1], shape[0])
     *space, inner, outer = shape

@@ -182,11 +182,11 @@ def _layer_block(finding: Finding) -> dict[str, Any]:
     found = finding.measures
     if found is None:
         raise TypeError
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         emd = np.where(found.emd == 0, 0.0, found.emd / found.scale)
     unknown = [np.isnan(pair).all(axis=0) for pair in (found.norm, found.ratio)]
     ratios = [np.where(none, np.nan, log2_ratio(*pair)) for none, pair in zip(unknown, (found.norm, found.ratio), strict=True)]
-    nonfinite = found.nonfinite.astype(np.int64)
+    nonfinite = np.clip(found.nonfinite, 0, 2.0**62).astype(np.int64)
     return {
         "run": finding.run, "kind": finding.kind, "layer": finding.layer, "name": finding.name, "other": finding.other,
         "level": finding.level, "step": finding.step, "emd": emd, "octaves": found.octaves(),

@@ -191,7 +191,8 @@ def distance(found: Measures, largest_scale: Floats, largest_norm: Floats, epsil
     rounding = _ROUNDING * epsilon
     by_histogram = _part(found.emd - _COUNTS * found.resolution - rounding * largest_scale, found.scale)
     by_norm = _part(_apart(*found.norm) - rounding * largest_norm, found.norm[0])
-    by_ratio = _part(_apart(*found.ratio) - rounding * found.ratio[0], found.ratio[0])
+    known = np.where(np.isfinite(found.ratio[0]), found.ratio[0], 0.0)  # else what is apart would be Inf - Inf
+    by_ratio = _part(_apart(*found.ratio) - rounding * known, found.ratio[0])
     result = np.fmax(by_histogram, np.where(np.isfinite(found.norm[0]), by_norm, np.fmax(by_norm, by_ratio)))
     result = beyond_weights(result, np.fmax(*found.ratio), epsilon)
     return np.where(found.nonfinite[0] == found.nonfinite[1], np.nan_to_num(result, nan=0.0, posinf=np.inf), np.inf)
@@ -205,7 +206,7 @@ def beyond_weights(apart: Floats, ratio: Floats, epsilon: float) -> Floats:
         ratio: of their norm to that of the parameters; nothing is taken off where it is NaN.
         epsilon: unit roundoff.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         lost = _WEIGHTS * epsilon / ratio
         return np.where(np.isnan(ratio), apart, np.where(lost >= 1.0, 0.0, np.maximum(apart - lost, 0.0)))
 
@@ -219,5 +220,5 @@ def _apart(a: Floats, b: Floats) -> Floats:
 
 def _part(apart: Floats, whole: Floats) -> Floats:
     """Return a difference over the baseline: NaN stays, nothing is 0, and anything beside a baseline of 0 is infinite."""
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return np.where(apart <= 0, 0.0, np.where(np.isinf(apart), np.inf, apart / whole))

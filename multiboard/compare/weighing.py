@@ -84,7 +84,7 @@ class Partners:
         """Take layers of one path as partners if nothing else that is known of them differs."""
         for i, j in evidence.paths(self._a, self._b):
             if self._keys[0][i] == self._keys[1][j]:
-                self._put(i, j, "agreed", (PATH,))
+                self._put(i, j, "agreed" if self._numbered(i) else "certain", (PATH,))
 
     def choose(self) -> None:
         """Choose partners: first what is sure, then what stands between that, then guesses."""

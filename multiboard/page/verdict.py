@@ -87,9 +87,6 @@ def _outcome(found: Comparison, run: str) -> str:
     sizes = [f"{one.what} {one.name}" for one in found.gate if one.fails and one.run == run]
     if sizes:
         return f"not of one size: {listed(sizes)}"
-    wrong = next((row for row in found.same_wrong if row.run == run), None)
-    if wrong:
-        return f"both are wrong alike, as {found.reference} shows, first in {wrong.kind} {wrong.name} at step {wrong.step}"
     return VERDICTS[2 if any(note.missing and note.run == run for note in found.notes) else 0]
 
 

@@ -1,6 +1,7 @@
 """The layer table that a run writes: once, for all layers that it is told of, in the words of its tags."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -95,6 +96,36 @@ def test_a_resumed_run_writes_a_table_that_differs(log_dir):
     assert stored_layers(log_dir) == other
 
 
+def test_of_a_long_file_only_a_part_is_in_memory(log_dir):
+    with mb.Run(log_dir) as run:
+        run.describe_layers(TABLE, 0)
+        for step in range(8):
+            run.tensor("noise", np.random.default_rng(step).integers(0, 255, 2**20, np.uint8), step)
+        run.describe_layers(TABLE._replace(gradients=tags.SCALED), 9)
+    tracemalloc.start()
+    found = stored_layers(log_dir)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found is not None
+    assert found.gradients == tags.SCALED
+    assert peak < 2**22 < sum(file.stat().st_size for file in log_dir.iterdir())
+
+
+def test_a_tag_that_stands_across_two_parts_of_a_file_is_found(log_dir, monkeypatch):
+    with mb.Run(log_dir) as run:
+        run.describe_layers(TABLE, 0)
+    monkeypatch.setattr("multiboard.stored_layers._PART_BYTES", 7)
+    assert stored_layers(log_dir) == TABLE
+
+
+def test_text_that_only_names_the_tag_is_no_table(log_dir):
+    with mb.Run(log_dir) as run:
+        run.describe_layers(TABLE, 0)
+    with mb.Run(log_dir, resume=True) as run:
+        run.text("notes", f"see {tags.RUN_INFO}", 1)
+    assert stored_layers(log_dir) == TABLE
+
+
 def test_a_second_model_comes_behind_the_first_one(log_dir):
     critic = LayerRows("torch", (LayerRow("critic", "Linear", 0, (KERNEL._replace(tag="critic/kernel"),)),), tags.GIVEN)
     with mb.Run(log_dir) as run:
@@ -143,7 +174,16 @@ def test_histograms_add_no_second_entry_of_a_tensor(log_dir):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "no json", "[]", '{"layers": 3}', '{"framework": "a", "layers": [{"path": "x"}]}', "[" * 9999]
+    "text",
+    [
+        "",
+        "no json",
+        "[]",
+        '{"layers": 3}',
+        '{"framework": "a", "layers": [{"path": "x"}]}',
+        '{"framework": "a", "layers": [{"path": "x", "class": "", "order": Infinity, "roles": []}]}',
+        "[" * 9999,
+    ],
 )
 def test_another_text_is_no_table(text):
     with pytest.raises(ArgumentError):

@@ -18,6 +18,7 @@ CASES = {
     "a depthwise kernel": ((3, 3, 4, 2), transforms.DEPTHWISE, (3, 3, 1, 8)),
     "a transposed convolution": ((3, 3, 5, 2), "flip 0 1", (3, 3, 5, 2)),
     "a fused kernel": ((72, 24), then(transpose(1, 0), transforms.THIRDS), (24, 72)),
+    "a kernel of gates": ((6, 4), then(transpose(1, 0), transforms.blocks(1, 0, 2)), (4, 6)),
     "anything else": ((2, 3), transforms.IDENTITY, (2, 3)),
 }
 
@@ -42,6 +43,10 @@ def test_what_is_not_fused_is_one_piece():
     assert [part.shape for part in pieces(np.zeros((2, 3)), transpose(1, 0))] == [(3, 2)]
 
 
+def test_blocks_of_the_last_axis_change_places():
+    assert canonical(np.arange(12).reshape(2, 6), "blocks 1 0 2").tolist() == [[2, 3, 0, 1, 4, 5], [8, 9, 6, 7, 10, 11]]
+
+
 def test_a_flip_turns_the_axes_that_it_names():
     assert canonical(np.arange(4).reshape(2, 2), "flip 1").tolist() == [[1, 0], [3, 2]]
 
@@ -56,7 +61,16 @@ def test_another_text_is_no_transform(text):
 
 
 @pytest.mark.parametrize(
-    ("shape", "transform"), [((2,), transpose(1, 0)), ((2, 3), "flip 2"), ((2,), merge(2)), ((2,), "depthwise")]
+    ("shape", "transform"),
+    [
+        ((2,), transpose(1, 0)),
+        ((2, 3), "flip 2"),
+        ((2,), merge(2)),
+        ((2,), "depthwise"),
+        ((4,), "blocks 1 0 2"),
+        ((2,), "blocks 2 1"),
+        ((), "blocks 0"),
+    ],
 )
 def test_a_transform_refuses_a_shape_that_it_does_not_fit(shape, transform):
     with pytest.raises(ArgumentError, match="does not fit"):

@@ -252,6 +252,14 @@ def test_layers_of_equinox_have_the_output_first():
         "flatten",
     ]
     assert transform(called(equinox.nn.Embedding(3, 5, key=key)), "embedding", 2) == "identity"
+    assert transform(called(equinox.nn.LayerNorm((3, 5))), "bias", 2) == "identity"
+
+
+def test_how_stacked_layers_lie_is_not_known_where_axes_are_merged_or_moved():
+    heads, up = nnx.LinearGeneral(3, (2, 5), rngs=nnx.Rngs(0)), nnx.ConvTranspose(3, 5, (2, 4), rngs=nnx.Rngs(0))
+    assert [transform(called(heads), role, axes) for role, axes in (("kernel", 3), ("bias", 2))] == ["merge 1", "flatten"]
+    stacked = ((heads, "kernel", 4), (heads, "bias", 3), (up, "kernel", 5))
+    assert {transform(called(layer), role, axes) for layer, role, axes in stacked} == {""}
 
 
 def test_of_a_layer_that_was_never_called_a_kernel_with_heads_is_not_understood():

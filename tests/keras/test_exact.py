@@ -18,10 +18,10 @@ def kept(data):
 
 @pytest.fixture(scope="module")
 def whole(images, tmp_path_factory, cnn):
-    """A fit of the CNN of which two steps are kept, as weights at the end and what was written."""
+    """A fit of the CNN of which all captured steps are kept, as the model at the end and what was written."""
     log_dir = tmp_path_factory.mktemp("kept")
     model = cnn()
-    exact = mb.Exact(steps=[0, 3], kinds=ALL[:3], limit=100)
+    exact = mb.Exact(steps=3, kinds=ALL[:3], limit=100)
     callback = mbk.TensorBoard(log_dir, every=3, update_freq="batch", exact=exact)
     x, y = images
     options = {"validation_data": (x[:20], y[:20]), "shuffle": False, "batch_size": 16, "epochs": 2, "verbose": 0}
@@ -40,11 +40,11 @@ def test_parameters_and_updates_are_those_of_the_model(whole, plain_fit):
     names = [variable.path for variable in plain_fit.model.trainable_variables]
     for native, tag in (("conv1/kernel", "conv1/kernel"), ("norm/gamma", "norm/scale"), ("logits/bias", "logits/bias")):
         at = next(i for i, name in enumerate(names) if name.endswith(native))
-        for row, step in enumerate((0, 3)):
+        for row, step in enumerate((0, 3, 6)):
             before, after = plain_fit.weights[step][at], plain_fit.weights[step + 1][at]
             np.testing.assert_array_equal(found[f"exact/params/{tag}"].value[row], before)
             np.testing.assert_allclose(found[f"exact/updates/{tag}"].value[row], after - before, atol=1e-7)
-    assert {column.step.tolist() == [0, 3] for column in found.values()} == {True}
+    assert {column.step.tolist() == [0, 3, 6] for column in found.values()} == {True}
     assert len(found) == 3 * len(names)
 
 

@@ -104,15 +104,18 @@ def serve(log_dir, outputs, *, tensorflow=True):
         with output.open("w") as sink:
             process = subprocess.Popen([*command, *options], stdout=sink, stderr=sink)
         started[loader] = Board(loader, f"http://{HOST}:{port}/", process, output)
-    yield started
+    try:
+        yield started
+    finally:
+        for board in started.values():
+            board.process.terminate()
+        for board in started.values():
+            try:
+                board.process.wait(10)
+            except subprocess.TimeoutExpired:
+                board.process.kill()
+                board.process.wait()
     for board in started.values():
-        board.process.terminate()
-    for board in started.values():
-        try:
-            board.process.wait(10)
-        except subprocess.TimeoutExpired:
-            board.process.kill()
-            board.process.wait()
         assert "Traceback" not in board.output.read_text()
 
 

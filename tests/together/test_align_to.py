@@ -51,7 +51,8 @@ def train_torch(directory):
 def train_flax(directory, *, log=GROUPS, activations="*", histograms=True, **options):
     """Make two updates, both captured."""
     model, tx = LinenModel(), mbj.tap(optax.adam(0.01))
-    params = model.init(jax.random.key(0), jnp.asarray(X))
+    shapes, rng = jax.eval_shape(model.init, jax.random.key(0), jnp.asarray(X)), np.random.default_rng(0)
+    params = jax.tree.map(lambda one: jnp.asarray(rng.normal(size=one.shape), one.dtype), shapes)
 
     def step(params, state, x):
         loss, grads = jax.value_and_grad(lambda params: jnp.square(model.apply(params, x)).mean())(params)

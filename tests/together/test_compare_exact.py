@@ -50,12 +50,14 @@ class Network(torch.nn.Module):
         return self.head(self.norm(x + self.down(y)))
 
 
-def train_torch(log_dir, *, dtype="float32", rate=1e-2, steps=2, every=1, exact=EVERY):
+def train_torch(log_dir, *, dtype="float32", rate=1e-2, steps=2, every=1, exact=EVERY, broken=()):
+    """Train; kernels in `broken` are not transposed, as if those of Flax had been copied."""
     kind = getattr(torch, dtype)
     model = Network()
     for name, kernel in weights().items():
         layer = getattr(model, name)
-        layer.weight.data, layer.bias.data = torch.from_numpy(kernel.T.copy()), torch.zeros(kernel.shape[1])
+        layer.weight.data = torch.from_numpy((kernel if name in broken else kernel.T).copy())
+        layer.bias.data = torch.zeros(kernel.shape[1])
     model = model.to(kind)
     optimizer = torch.optim.Adam(model.parameters(), rate)
     with mb.Run(log_dir) as run, mbt.watch(model, optimizer, run, every=every, activations="*", exact=exact) as watching:
@@ -69,25 +71,24 @@ def train_torch(log_dir, *, dtype="float32", rate=1e-2, steps=2, every=1, exact=
     return log_dir
 
 
-def train_flax(log_dir, *, dtype="float32", rate=1e-2, steps=2, every=1, exact=EVERY, names=NAMES, broken=()):
-    """Train; kernels in `broken` are not transposed back, as if those of PyTorch had been copied."""
+def train_flax(log_dir, *, dtype="float32", rate=1e-2, steps=2, every=1, exact=EVERY):
     options = {"dtype": DTYPES[dtype], "param_dtype": DTYPES[dtype], "rngs": nnx.Rngs(0)}
 
     class Ported(nnx.Module):
         def __init__(self):
             for name, size in SIZES.items():
-                setattr(self, names[name], nnx.Linear(*size, **options))
+                setattr(self, NAMES[name], nnx.Linear(*size, **options))
             self.norm = nnx.LayerNorm(24, epsilon=1e-6, use_fast_variance=False, **options)
 
         def __call__(self, x):
-            layer = {name: getattr(self, names[name]) for name in SIZES}
+            layer = {name: getattr(self, NAMES[name]) for name in SIZES}
             x = layer["embed"](x)
             y = nnx.gelu(layer["mid"](nnx.gelu(layer["up"](x), approximate=False)), approximate=False)
             return layer["head"](self.norm(x + layer["down"](y)))
 
     model = Ported()
     for name, kernel in weights().items():
-        getattr(model, names[name]).kernel[...] = jnp.asarray(kernel.T if name in broken else kernel, DTYPES[dtype])
+        getattr(model, NAMES[name]).kernel[...] = jnp.asarray(kernel, DTYPES[dtype])
     optimizer = nnx.Optimizer(model, optax.adam(rate), wrt=nnx.Param)
 
     def step(model, optimizer, x, y):
@@ -152,9 +153,9 @@ def test_equal_elements_of_another_framework_are_0_apart_and_gradients_a_few_uni
 
 
 def test_a_square_kernel_that_was_not_transposed_is_named(runs, tmp_path):
-    found = mb.compare(runs["torch"], train_flax(tmp_path / "flax", broken=("mid",), steps=1))
+    found = mb.compare(runs["flax"], train_torch(tmp_path / "torch", broken=("mid",), steps=1))
     first = found.divergence[0]
-    assert (first.kind, first.name, first.step, first.exact) == ("params", "mid/kernel", 0, True)
+    assert (first.kind, first.name, first.step, first.exact) == ("params", f"{NAMES['mid']}/kernel", 0, True)
     assert not any(row.distance > row.limit for row in found.layers if row.kind == "params" and row.step == 0)
 
 
@@ -184,17 +185,19 @@ def test_a_reference_in_float64_is_close_to_correct_runs(runs):
     assert max(row.error_a for row in found.oracle) < 1e-3
 
 
+HALVES = {"dtype": "bfloat16", "steps": 60, "every": 10, "exact": None}
+
+
 @pytest.fixture(scope="module")
 def halves(tmp_path_factory):
-    return train_torch(tmp_path_factory.mktemp("halves") / "torch", dtype="bfloat16", steps=60, every=10, exact=None)
+    return train_flax(tmp_path_factory.mktemp("halves") / "flax", **HALVES)
 
 
 def test_two_frameworks_in_bfloat16_raise_no_false_alarm(halves, tmp_path):
-    found = mb.compare(halves, train_flax(tmp_path / "flax", dtype="bfloat16", steps=60, every=10, exact=None))
+    found = mb.compare(halves, train_torch(tmp_path / "torch", **HALVES))
     assert "model of bf16 rounding" in found.noise
     assert found.parted == (), str(found)
 
 
 def test_a_twentieth_of_the_learning_rate_is_found_in_bfloat16(halves, tmp_path):
-    other = train_flax(tmp_path / "flax", dtype="bfloat16", rate=1.05e-2, steps=60, every=10, exact=None)
-    assert mb.compare(halves, other).parted
+    assert mb.compare(halves, train_torch(tmp_path / "torch", rate=1.05e-2, **HALVES)).parted

@@ -6,6 +6,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -115,7 +116,8 @@ def test_the_tab_is_offered_while_a_run_of_mere_curves_is_going_on(tmp_path, ser
         run.scalar("train/loss", 1.0, 0)
         run.flush()
         for board in started.values():
-            listing = board.ready().wait_for(lambda: board.json("data/plugins_listing"), lambda found: found["scalars"]["enabled"])  # noqa: B023
+            ask = partial(board.ready().json, "data/plugins_listing")
+            listing = board.wait_for(ask, lambda found: found["scalars"]["enabled"])
             assert listing["multiboard"]["enabled"]
 
 

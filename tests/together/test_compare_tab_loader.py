@@ -4,16 +4,13 @@ import json
 import os
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
 import multiboard as mb
-from multiboard.dashboard import HOST, free_port
 
 LOAD = """
 import json, logging, sys, types
@@ -60,43 +57,25 @@ def test_what_cannot_be_imported_costs_the_tab_and_one_line(broken):
 
 
 @pytest.fixture
-def broken_board(tmp_path):
-    """TensorBoard over a run of multiboard, where importing multiboard itself raises."""
+def broken_boards(tmp_path, monkeypatch, serving):
+    """TensorBoard, by loader, over a run of multiboard, where importing multiboard itself raises."""
     with mb.Run(tmp_path / "runs" / "one") as run:
         run.scalar("train/loss", 0.5, 3)
     (tmp_path / "multiboard").mkdir()
     (tmp_path / "multiboard" / "__init__.py").write_text("raise RuntimeError('torn\\ninstallation')\n")
-    port = free_port()
-    output = tmp_path / "output.txt"
-    begin = "import sys; sys.modules['tensorflow'] = None; from tensorboard.main import run_main; run_main()"  # which is quicker
-    command = [sys.executable, "-c", begin, "--logdir", tmp_path / "runs", "--host", HOST, "--port", str(port)]
     before = [str(Path(path).absolute()) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *before])}
-    with output.open("w") as sink:
-        process = subprocess.Popen(command, stdout=sink, stderr=sink, env=env, cwd=tmp_path)
-    try:
-        yield process, f"http://{HOST}:{port}/", output
-    finally:
-        process.terminate()
-        process.wait(30)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *before]))
+    monkeypatch.chdir(tmp_path)  # where `python -c` looks first
+    with serving(tmp_path / "runs", tmp_path, tensorflow=False) as started:
+        yield started
 
 
-def test_tensorboard_serves_all_other_tabs_if_multiboard_raises_at_its_import(broken_board):
-    process, address, output = broken_board
-    deadline = time.monotonic() + 120
-    points = None
-    while points is None and time.monotonic() < deadline:
-        assert process.poll() is None, output.read_text()[-3000:]
-        try:
-            with urllib.request.urlopen(f"{address}data/plugin/scalars/scalars?run=one&tag=train%2Floss", timeout=30) as answer:
-                points = json.loads(answer.read())
-        except (urllib.error.URLError, ConnectionError):
-            time.sleep(0.3)
-    assert [point[1:] for point in points] == [[3, 0.5]]
-    with urllib.request.urlopen(f"{address}data/plugins_listing", timeout=30) as answer:
-        listing = json.loads(answer.read())
-    assert listing["scalars"]["enabled"]
-    assert "multiboard" not in listing
-    said = [line for line in output.read_text().splitlines() if "Compare tab" in line]
-    assert len(said) == 1
-    assert said[0].endswith("There is no Compare tab, for multiboard cannot be loaded: RuntimeError: torn installation")
+def test_tensorboard_serves_all_other_tabs_if_multiboard_raises_at_its_import(broken_boards):
+    for board in broken_boards.values():
+        points = board.ready().wait_for(partial(board.scalars, "one", "train/loss"), bool)
+        assert [point[1:] for point in points] == [[3, 0.5]]
+        listing = board.json("data/plugins_listing")
+        assert listing["scalars"]["enabled"]
+        assert "multiboard" not in listing
+        (said,) = [line for line in board.output.read_text().splitlines() if "Compare tab" in line]
+        assert said.endswith("There is no Compare tab, for multiboard cannot be loaded: RuntimeError: torn installation")

@@ -38,19 +38,20 @@ SMALL = {"norm-epsilon", "gelu-tanh"}
 
 @pytest.fixture(scope="module")
 def train(tmp_path_factory):
-    """A function that trains the demo's model in this process, once per mistake, framework and seed."""
+    """A function that trains the demo's model in this process, once per mistake, framework, seed and other change."""
     pytest.importorskip("sklearn")
     from multiboard.demo.breaks import choices
     from multiboard.demo.digits import Settings
 
     directory, done = tmp_path_factory.mktemp("breaks"), {}
 
-    def run(framework, mistake=None, seed=0, steps=12, every=2):
+    def run(framework, mistake=None, seed=0, steps=12, every=2, learning_rate=0.005):
         program = pytest.importorskip(f"multiboard.demo.train_{framework}")
-        key = framework, mistake, seed, steps, every
+        key = framework, mistake, seed, steps, every, learning_rate
         if key not in done:
             path = directory / "-".join(map(str, key)) / framework
-            settings = Settings(str(path), steps, every, seed=seed, choices=choices(mistake, framework))
+            changes = {"seed": seed, "learning_rate": learning_rate, "choices": choices(mistake, framework)}
+            settings = Settings(str(path), steps, every, **changes)
             with contextlib.redirect_stdout(io.StringIO()):
                 program.main(settings)
             done[key] = mb.read(path)["."]
@@ -139,6 +140,30 @@ def test_without_a_mistake_nothing_is_found(train, framework, seed, steps, every
     found = mb.compare(*(train(name, None, seed, steps, every) for name in ("flax", framework)), names=("right", "other"))
     assert found.code == 0, str(found)
     assert found.diagnoses == ()
+
+
+def test_two_frameworks_are_within_the_default_tolerance_in_every_layer(train):
+    found = mb.compare(train("torch"), train("flax"), names=("torch", "flax"))
+    assert found.code == 0, str(found)
+    layers = {"conv1", "norm1", "conv2", "norm2", "dense1", "dense2", "dense3"}
+    assert {row.layer for row in found.layers} == layers | {"gelu1", "gelu2", "gelu3", "gelu4"}
+    assert {row.kind for row in found.layers} == {"params", "grads", "updates", "buffers", "activations"}
+    assert max(row.distance for row in found.layers) < 1e-4
+    assert all(pair.level != "guess" for pair in found.alignments["flax"].pairs)
+
+
+@pytest.mark.parametrize("baseline", ["torch", "flax"])
+def test_a_learning_rate_that_is_a_hundredth_larger_is_found_at_the_first_step(train, baseline):
+    runs = train(baseline), train("torch", learning_rate=0.00505)
+    found = mb.compare(*runs)
+    assert found.code == 1
+    assert (found.divergence[0].name, found.divergence[0].step) == ("train/learning_rate", 0)
+    assert {(one.kind, one.step) for one in found.divergence[1:]} == {("updates", 0)}
+    assert found.divergence[1].distance == pytest.approx(0.01, rel=0.05)
+    assert [one.name for one in found.gate if one.what == "config"] == ["learning_rate"]
+    assert [one.title for one in found.diagnoses] == ["another learning rate"]
+    grads = mb.compare(*runs, kinds=["grads"], tolerance={"grads": 1e-5})
+    assert grads.divergence[0].step > 0
 
 
 def test_the_command_makes_a_mistake_and_prints_where_it_shows_and_what_it_may_be(tmp_path):

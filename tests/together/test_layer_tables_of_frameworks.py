@@ -20,6 +20,8 @@ from multiboard.compare.align import align
 from multiboard.compare.containers import HELD
 from multiboard.compare.layer_table import layer_table, logged_rows
 from multiboard.compare.tensor_matches import contents, match_tensors
+from multiboard.transforms import canonical
+from multiboard_torch.layer_info import layer_rows
 
 WORDS, WIDTH, HEADS, DEPTH, LENGTH = 11, 24, 4, 2, 6
 TOKENS = np.arange(2 * LENGTH).reshape(2, LENGTH) % WORDS
@@ -131,14 +133,15 @@ def in_torch(run):
 
 def in_linen(run):
     model, tx = LinenModel(), mbj.tap(optax.sgd(0.1))
-    params = model.init(jax.random.key(0), jnp.asarray(TOKENS))
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.asarray(TOKENS))
+    params = jax.tree.map(lambda one: np.full(one.shape, 0.1, one.dtype), shapes)
 
     def step(params, state, tokens):
         loss, grads = jax.value_and_grad(lambda params: jnp.square(model.apply(params, tokens)).mean())(params)
         changes, state = tx.update(grads, state, params)
         return optax.apply_updates(params, changes), state, loss
 
-    mbj.wrap_train_step(step, run, histograms=False)(params, tx.init(params), jnp.asarray(TOKENS))
+    mbj.wrap_train_step(step, run, histograms=False, log=("params",))(params, tx.init(params), jnp.asarray(TOKENS))
     block = {
         "norm1": "LayerNorm_0",
         "norm2": "LayerNorm_1",
@@ -160,7 +163,7 @@ def in_nnx(run):
         optimizer.update(model, grads)
         return loss
 
-    mbj.wrap_train_step(step, run, histograms=False)(model, optimizer, jnp.asarray(TOKENS))
+    mbj.wrap_train_step(step, run, histograms=False, log=("params",))(model, optimizer, jnp.asarray(TOKENS))
     block = {"norm1": "before_attention", "norm2": "before_mlp", "wide": "up", "narrow": "down"}
     found = {(n, name): f"block{n}/{own}" for n in range(DEPTH) for name, own in block.items()}
     found |= {(n, part): f"block{n}/attention/{part}" for n in range(DEPTH) for part in (*PARTS, "out")}
@@ -239,3 +242,18 @@ def test_tensors_of_partners_have_one_shape_in_the_compared_layout(trained, one,
 
 def test_gradients_of_all_frameworks_are_seen_at_one_stage(trained):
     assert {logged_rows(run).gradients for run, _ in trained.values()} == {"as the optimizer gets it"}
+
+
+@pytest.mark.parametrize(
+    ("in_torch", "in_keras"), [(nn.LSTM, keras.layers.LSTM), (nn.GRU, keras.layers.GRU)], ids=["lstm", "gru"]
+)
+def test_the_gates_of_a_recurrent_layer_lie_as_in_keras(in_torch, in_keras):
+    layer, other = in_torch(3, 4, batch_first=True), in_keras(4)
+    own = {role.name: role.transform for role in layer_rows(layer).layers[0].roles}
+    found = {name: canonical(values.detach().numpy(), own[name]) for name, values in layer.named_parameters()}
+    biases = found["bias_ih_l0"], found["bias_hh_l0"]
+    x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype(np.float32)
+    other.build(x.shape)
+    both = np.stack(biases) if in_torch is nn.GRU else sum(biases)
+    other.set_weights([found["weight_ih_l0"], found["weight_hh_l0"], both])
+    np.testing.assert_allclose(np.asarray(other(x)), layer(torch.tensor(x))[0][:, -1].detach(), atol=1e-5)

@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -52,6 +53,12 @@ def serve(runs, lines, before="pass", end=signal.SIGINT):
         assert process.wait(30) == 0
         process.stdout.close()
     return printed, answers
+
+
+def test_the_command_that_is_printed_can_be_pasted_whatever_the_directory_is_called(tmp_path):
+    assert shlex.split(dashboard.command_line(tmp_path / "my runs; $HOME"))[:3] == [
+        "tensorboard", "--logdir", str(tmp_path / "my runs; $HOME")
+    ]  # fmt: skip
 
 
 def test_it_names_timelines_that_open_without_the_internet(runs):

@@ -96,6 +96,15 @@ def test_of_large_tensors_a_sample_is_kept(trained):
     assert written.tensors["exact/params/dense/bias"].value[0].shape == (5,)
 
 
+def test_no_tensor_is_held_after_the_last_step_that_is_kept(log_dir, network, train):
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with mb.Run(log_dir) as run, mbt.watch(model, optimizer, run, every=1, exact=mb.Exact(limit=5, kinds=ALL)) as watching:
+        train(model, optimizer, 2)
+        kept = watching._exact
+        assert not any((kept._places, kept._before, kept._taken))
+
+
 def test_true_keeps_parameters_and_gradients_of_step_0(trained):
     _, written = trained(True)
     kept = {tag: column for tag, column in written.tensors.items() if tag.startswith("exact/")}

@@ -187,6 +187,15 @@ def test_a_compiler_that_does_not_tell_when_it_begins_compiles_once_more(watched
     assert [layer.path for layer in table.layers] == ["out", "words"]
 
 
+def test_a_compiler_that_does_not_tell_what_it_compiles_compiles_once(watched, compilations, monkeypatch):
+    backend, made = compilations
+    handler = torch._dynamo.callback_handler
+    monkeypatch.setattr(handler, "run_start_callbacks", lambda *_: [callback() for callback in handler.start_callbacks])
+    model = Stack()
+    watched(model, torch.compile(model, backend=backend), updates=4, every=100)
+    assert len(made) == 1
+
+
 def test_a_callback_is_forgotten_with_the_first_update(watched):
     torch._dynamo.reset()
     before = len(torch._dynamo.callback_handler.start_callbacks)
@@ -234,6 +243,7 @@ LAYOUTS = {
     "bilinear": (lambda: nn.Bilinear(2, 3, 4), (4, 2, 3)),
     "parametrized": (lambda: nn.utils.parametrizations.weight_norm(nn.Linear(3, 5)), (1, 5)),
     "recurrent": (lambda: nn.LSTM(3, 5), (3, 20)),
+    "gated": (lambda: nn.GRU(3, 5), (3, 15)),
 }
 
 

@@ -6,6 +6,7 @@ import { search, select } from "./controls.js";
 import { announce, fill, h, inNextFrame, whenVisible } from "./dom.js";
 import { count } from "./format.js";
 import { divergencePanel } from "./panels/divergence.js";
+import { exactPanel, hasExact } from "./panels/exact.js";
 import { graphPanel } from "./panels/graph.js";
 import { histogramsPanel } from "./panels/histograms.js";
 import { layersPanel } from "./panels/layers.js";
@@ -20,7 +21,8 @@ import { jump } from "./tables.js";
 import { chooseTheme, watchTheme } from "./theme.js";
 
 const PANELS = [
-  divergencePanel, runsPanel, layersPanel, histogramsPanel, normsPanel, scalarsPanel, graphPanel, profilePanel, mediaPanel,
+  divergencePanel, runsPanel, layersPanel, histogramsPanel, normsPanel, exactPanel, scalarsPanel, graphPanel, profilePanel,
+  mediaPanel,
 ];
 const CHIPS_FROM = ["data", "theme", "runs", "baseline"];
 const THEMES = [{ value: "auto", label: "Auto" }, { value: "light", label: "Light" }, { value: "dark", label: "Dark" }];
@@ -53,9 +55,11 @@ export async function start(source, root, store) {
       trouble.textContent = sentence(error);
       trouble.hidden = false;
     }
-    if (panels || !trouble.hidden) return;
-    panels = PANELS.map((panel) => panel(context));
+    const wanted = PANELS.filter((panel) => panel !== exactPanel || hasExact(context));
+    if (panels?.length === wanted.length || !trouble.hidden) return;
+    panels = wanted.map((panel) => panel(context));
     const sections = panels.map((panel) => section(context, panel));
+    root.querySelector(".contents")?.remove();
     root.querySelector(".bar").append(contents(panels, sections));
     fill(main, trouble, notices(context), sections);
   }

@@ -3,7 +3,7 @@
 import { axisOf } from "./axis.js";
 import { nearestIndex } from "./controls.js";
 import { count, number } from "./format.js";
-import { broken, groupsOf, meanBand } from "./groups.js";
+import { broken, groupingOf, groupsOf, meanBand } from "./groups.js";
 import { cssColor } from "./theme.js";
 
 const VISIBLE = 1e-3;
@@ -58,16 +58,18 @@ export async function curvesOf(context, entry) {
   };
 }
 
-function choices({ state }, several) {
+function choices(context, several) {
+  const { state } = context;
   return {
     difference: several && state.get("difference", false), log: state.get("log", false), weight: smoothing(state),
-    group: several ? state.get("group", "") : "", band: state.get("band", "range", BANDS), members: state.get("members", false),
+    group: groupingOf(context), band: state.get("band", "range", BANDS), members: state.get("members", false),
   };
 }
 
 // Return the chosen weight of smoothing, from 0 to 0.99.
 export function smoothing(state) {
-  return Math.min(0.99, Math.max(0, state.get("smoothing", 0)));
+  const weight = state.get("smoothing", 0);
+  return weight >= 0 && weight <= 0.99 ? weight : 0;
 }
 
 function percent(value) {

@@ -9,7 +9,7 @@ export function number(value) {
   const size = Math.abs(value);
   if (value === 0) return "0";
   if (Number.isInteger(value) && size < 1e7) return signed(value.toLocaleString("en"));
-  if (size >= 1e6 || size < 1e-4) return signed(value.toExponential(2).replace("e+", "e"));
+  if (size >= 1e6 || size < 1e-4) return signed(Number(value.toPrecision(3)).toExponential().replace("e+", "e"));
   return signed(String(Number(value.toPrecision(4))));
 }
 

@@ -27,6 +27,12 @@ export function groupKeys(runs) {
   return keys.filter((key) => new Set(runs.map((run) => String(run.config[key]))).size > 1);
 }
 
+// Return by what the runs that are shown are grouped: "" for not at all, "auto", or one of their keys.
+export function groupingOf(context) {
+  const runs = context.shown().map(context.info);
+  return runs.length > 1 ? context.state.get("group", "", ["auto", ...groupKeys(runs)]) : "";
+}
+
 // Return groups of runs as [{label, members: [name]}], in the order of their first members.
 // By 'auto' those belong together whose hyper-parameters are the same but for seeds and names; by another key those with the same
 // value of it. Without hyper-parameters a run is alone.

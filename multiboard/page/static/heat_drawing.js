@@ -125,9 +125,11 @@ function drawSelected(ctx, map, place) {
 function outline(ctx, map, place, row, column, colour, width) {
   const at = map.order.indexOf(row);
   if (at < 0 || column < 0) return;
-  ctx.strokeStyle = colour;
-  ctx.lineWidth = width;
-  ctx.strokeRect(place.gutter + column * place.cell, at * place.row, Math.max(3, place.cell), Math.max(3, place.row));
+  for (const [stroke, wide] of [[cssColor("--panel"), width + 2], [colour, width]]) {
+    ctx.strokeStyle = stroke;
+    ctx.lineWidth = wide;
+    ctx.strokeRect(place.gutter + column * place.cell, at * place.row, Math.max(3, place.cell), Math.max(3, place.row));
+  }
 }
 
 function drawSteps(ctx, map, place, cursor) {

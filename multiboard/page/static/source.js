@@ -62,7 +62,10 @@ async function ask(address) {
 }
 
 async function open(text) {
-  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const letters = atob(text);
+  const bytes = new Uint8Array(letters.length);
+  // Ten times as fast as Uint8Array.from with a function, which counts for reports of many megabytes.
+  for (let at = 0; at < bytes.length; at += 1) bytes[at] = letters.charCodeAt(at);
   const unzipped = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return unpack(await new Response(unzipped).arrayBuffer());
 }

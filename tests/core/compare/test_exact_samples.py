@@ -28,6 +28,11 @@ def test_a_fused_tensor_keeps_what_its_thirds_would_keep():
     assert kept.tolist() == np.concatenate(thirds).tolist()
 
 
+@pytest.mark.parametrize("shape", [(), (0, 3), (1,)])
+def test_a_tensor_of_few_elements_keeps_its_shape(shape):
+    assert exact_samples.Later(np.ones(shape, np.float32), shape).fetch().shape == shape
+
+
 @pytest.mark.parametrize("size", [101, 250, 5_000, 38_597_376, 2**33])
 def test_a_sample_is_ascending_and_even(size):
     kept = exact_samples.sample(size, 100)

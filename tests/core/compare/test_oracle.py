@@ -97,6 +97,17 @@ def test_the_command_and_its_formats_tell_it(trained, reference, tmp_path):
     assert "same wrong" in shown.stdout
 
 
+@pytest.mark.parametrize("of", ["the baseline", "the other run", "its own"])
+def test_layers_that_were_named_belong_together_in_the_reference_too(trained, of):
+    ours, theirs, own = ("up", "mid", "down"), ("dense", "dense_1", "dense_2"), ("x", "y", "z")
+    a, b = trained("a", names=ours), trained("b", names=theirs, seed=1)
+    reference = trained("reference", names={"the baseline": ours, "the other run": theirs, "its own": own}[of], seed=2)
+    layers = dict(zip(ours, reversed(theirs), strict=True))
+    both = {"b": layers, "reference": dict(zip(ours, own, strict=True))} if of == "its own" else layers
+    rows = mb.compare(a, b, oracle=reference, layers=both, kinds=["grads"]).oracle
+    assert {row.name for row in rows} == {f"{name}/kernel" for name in ours}
+
+
 def test_a_reference_that_is_no_run_is_an_error(trained):
     with pytest.raises(ArgumentError, match="run"):
         mb.compare(trained("a"), trained("b"), oracle=3)
@@ -105,4 +116,5 @@ def test_a_reference_that_is_no_run_is_an_error(trained):
 def test_without_a_reference_there_is_no_table(trained):
     found = mb.compare(trained("a"), trained("b"))
     assert len(found.oracle) == 0
+    assert found.layers is found.layers
     assert "against" not in "".join(str(found).splitlines()[1:])

@@ -95,6 +95,13 @@ def test_the_verdict_stays_one_sentence_however_many_runs_there_are(board):
     assert sentence(replace(found, parted=(), gate=gate)).endswith("parameters layer1; 18 more: see below.")
 
 
+def test_runs_that_agree_and_are_both_wrong_are_not_called_equal(runs):
+    given = runs(base={}, same={}, exact={"wrong_from": 0})
+    found = mb.compare(given["base"], given["same"], oracle=given["exact"])
+    assert found.code == 1
+    assert sentence(found) == "same against base: as wrong as the baseline, exact shows."
+
+
 def test_the_limit_where_a_difference_begins_is_the_one_that_told_so(tmp_path):
     rng = np.random.default_rng(0)
     outputs = {layer: rng.normal(size=4096) for layer in ("first", "second")}

@@ -70,7 +70,9 @@ def test_they_are_a_table_and_a_scalar_of_the_summary():
     assert "| **Total** |  | **3 KiB** | **2** |" in text
 
 
-@pytest.mark.parametrize("content", [b"\x1f\x8b", b"\x1f\x8b" + bytes(20), gzip.compress(b"\xff\xff", mtime=0), pprof([])[:30], b"\xff"])
+@pytest.mark.parametrize(
+    "content", [b"\x1f\x8b", b"\x1f\x8b" + bytes(20), gzip.compress(b"\xff\xff", mtime=0), pprof([])[:30], b"\xff"]
+)
 def test_something_else_is_refused(content):
     with pytest.raises(ValueError, match="no profile of live buffers"):
         rows_of(content)

@@ -56,7 +56,9 @@ def test_a_mean_has_a_gap_where_another_number_of_repeats_counts(call):
     assert [found[name] for name in ("mean", "low", "high")] == [[2, 2, 2, None, 1], [1, 1, 1, None, 1], [3, 3, 3, None, 1]]
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(59.7, "1 min 0 s"), (119.7, "2 min 0 s"), (3599.8, "1 h 0 min"), (7195, "2 h 0 min")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(59.7, "1 min 0 s"), (119.7, "2 min 0 s"), (3599.8, "1 h 0 min"), (7195, "2 h 0 min")]
+)
 def test_a_duration_has_no_minute_of_sixty_seconds(call, seconds, text):
     assert call("format.js", "duration", seconds) == text
 

@@ -2,9 +2,11 @@
 
 import { fill, h } from "../dom.js";
 import { capital, count, factor } from "../format.js";
+import { sameWrong } from "../same_wrong.js";
 import { jump, runColumn, runName, table, unfolding } from "../tables.js";
 
 const SHOWN = 6;
+const BY_ELEMENT = "The elements differ, which distributions and norms need not show";
 const LEVELS = { guess: "badge warn" };
 const MARKS = { 0: "good", 1: "bad", 2: "warn" };
 
@@ -29,7 +31,8 @@ export function divergencePanel(context) {
       }
       const of = (rows) => (rows || []).filter((row) => shown.has(row.run));
       fill(rest, diagnoses(context, found, of(found.diagnoses)), first(context, found, of(found.divergence)),
-        gate(context, of(found.gate)), notes(context, of(found.notes)), alignments(context, found, shown), basis(found));
+        sameWrong(context, found, several(context), percent), gate(context, of(found.gate)),
+        notes(context, of(found.notes)), alignments(context, found, shown), basis(found));
       markChosen(context, element);
     },
   };
@@ -64,7 +67,7 @@ function first(context, found, rows) {
   const columns = [
     ...(others ? [runColumn(context)] : []),
     { title: "Step", num: true, cell: (row) => row.step },
-    { title: "What", cell: (row) => row.kind },
+    { title: "What", cell: (row) => (row.exact ? [row.kind, h("span", { class: "badge", title: BY_ELEMENT }, "by element")] : row.kind) },
     { title: "Name", name: true, cell: (row) => row.name },
     { title: "Difference", num: true, cell: (row) => percent(row.distance) },
     { title: "Limit", num: true, cell: (row) => percent(row.limit) },

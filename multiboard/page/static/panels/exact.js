@@ -3,9 +3,10 @@
 import { segmented, select } from "../controls.js";
 import { fill, h } from "../dom.js";
 import { count, matcher, number } from "../format.js";
-import { jump, runName, table } from "../tables.js";
+import { jump, table } from "../tables.js";
 
 const ALL = "all";
+const EVERY = -1; // step that stands for all
 const LOWEST = -8; // power of ten at which bars begin: about the rounding of float32
 const COLUMNS = [
   { key: "kind", title: "Kind", cell: (row) => row.kind },
@@ -30,10 +31,10 @@ export function exactPanel(context) {
   const { state } = context;
   const run = select("Run", [], "", (name) => state.set({ run: name }));
   const kind = segmented("Kind of tensor", [], ALL, (name) => state.set({ exactKind: name === ALL ? null : name }));
-  const step = select("Step", [], "", (name) => state.set({ exactStep: name }));
+  const step = select("Step", [], "", (name) => state.set({ exactStep: name === ALL ? EVERY : Number(name) }));
   const steps = h("label", { class: "labelled" }, "Step", step.element);
   const total = h("span", { class: "soft" });
-  const body = h("div", { class: "scroll" });
+  const body = h("div", { class: "elements" });
   const controls = h("div", { class: "controls" }, run.element, kind.element, steps, total);
   const element = h("div", {}, controls, body, h("p", { class: "soft basis" }, WHY));
 
@@ -64,13 +65,13 @@ export function exactPanel(context) {
     const ofKind = state.get("exactKind", ALL, [ALL, ...kinds]);
     kind.offer(kinds.length > 1 ? [{ value: ALL, label: "All" }, ...kinds.map((value) => ({ value, label: value }))] : []);
     kind.set(ofKind);
-    const known = [...new Set(mine.map((row) => row.step))].sort((a, b) => a - b).map(String);
-    const at = state.get("exactStep", known[0], [ALL, ...known]);
+    const known = [...new Set(mine.map((row) => row.step))].sort((a, b) => a - b);
+    const at = state.get("exactStep", known[0], [EVERY, ...known]);
     steps.hidden = known.length < 2;
-    step.offer([...known, { value: ALL, label: "all" }]);
-    step.set(at);
-    const rows = mine.filter((row) => (ofKind === ALL || row.kind === ofKind) && (at === ALL || String(row.step) === at));
-    return { run: name, rows, held: mine.length, same: { kind: ofKind !== ALL || kinds.length < 2, step: at !== ALL } };
+    step.offer([...known.map(String), { value: ALL, label: "all" }]);
+    step.set(at === EVERY ? ALL : String(at));
+    const rows = mine.filter((row) => (ofKind === ALL || row.kind === ofKind) && (at === EVERY || row.step === at));
+    return { run: name, rows, held: mine.length, same: { kind: ofKind !== ALL || kinds.length < 2, step: at !== EVERY } };
   }
 
   function draw(found, rows) {
@@ -100,7 +101,7 @@ export function exactPanel(context) {
   function told(found, shown, logged) {
     const cut = logged > found.held;
     const text = shown === found.held ? count(shown, "row") : `${number(shown)} of ${count(found.held, "row")}`;
-    return [runName(context, found.run).textContent, text, cut && `the most different of ${number(logged)}`].filter(Boolean).join(" · ");
+    return [text, cut && `the most different of ${number(logged)}`].filter(Boolean).join(" · ");
   }
 
   return { id: "exact", title: "Element by element", element, update };
@@ -132,11 +133,11 @@ function apart(row) {
   const share = value === "inf" ? 1 : Math.min(1, Math.max(0, 1 - Math.log10(value) / LOWEST)) || 0;
   const part = `${Math.round(100 * share)}%`;
   return h("div", { class: "apart" }, h("div", { class: "meter" },
-    h("i", { style: { left: 0, width: part, background: `color-mix(in srgb, var(--bad) ${part}, var(--accent))` } })), number(value));
+    h("i", { style: { left: 0, width: part, background: `color-mix(in srgb, var(--bad) ${part}, var(--accent))` } })), h("span", {}, number(value)));
 }
 
 // Return a cosine with what it lacks to 1, for there all of them are.
 function nearOne(value) {
   const rest = 1 - value;
-  return value !== null && rest > 0 && rest < 1e-3 ? `1 − ${number(Number(rest.toPrecision(2)))}` : value;
+  return value !== null && rest > 0 && rest < 1e-3 ? `1 − ${rest.toExponential(1).replace("-", "−")}` : value;
 }

@@ -66,18 +66,19 @@ export function layersPanel(context) {
     const sorting = sort() === "worst"
       ? new Map(kept.map((row) => [row, -worst(row)])) : new Map(kept.map((row) => [row, rows[row].order ?? row]));
     say(kept.length ? "" : "No layer matches the filter.");
+    const marked = marks(found, shown, rows, steps);
     const selected = [rows.findIndex((row) => row.name === state.get("layer", "")), steps.indexOf(state.get("step", -1))];
     map.update({
       rows: rows.map((row) => ({ name: row.name, guess: row.level === "guess" })), steps,
       codes, table: colours.table, rank: colours.rank, order: kept.sort((a, b) => sorting.get(a) - sorting.get(b) || a - b), whole: state.get("whole", kept.length > MANY),
-      selected: selected[0] >= 0 ? selected : null, marks: marks(found, shown, rows, steps),
+      selected: selected[0] >= 0 ? selected : null, marks: marked,
       describe: (row, column) => describe(shown, part, row, column),
       label: `${count(rows.length, "tensor")} of ${shown.kind} at ${count(steps.length, "step")}: arrow keys move, Enter selects`,
     });
     whole.element.hidden = kept.length * 17 < 560;
     whole.set(state.get("whole", kept.length > MANY));
     map.reveal(selected[0]);
-    showLegend(colours.legend, codes.includes(INFINITE), rows.some((row) => row.level === "guess"));
+    showLegend(colours.legend, codes.includes(INFINITE), marked.length, rows.some((row) => row.level === "guess"));
   }
 
   function coloured(part, scale) {
@@ -88,13 +89,14 @@ export function layersPanel(context) {
     return last;
   }
 
-  function showLegend({ gradient, ticks, infinite }, lost, guesses) {
+  function showLegend({ gradient, ticks, infinite }, lost, parts, guesses) {
     const name = MEASURES.find((one) => one.value === shown.measure).title;
     const tick = ([at, text]) => h("span", { class: { 0: "first", 1: "last" }[at], style: { left: `${at * 100}%` } }, text);
     fill(legend, h("span", {}, name),
       h("div", { class: "scale" }, h("div", { class: "colours", style: { background: gradient } }), ticks.map(tick)),
       lost && h("span", {}, h("i", { class: "box", style: { background: infinite } }), "NaN or infinite in one run"),
       h("span", {}, h("i", { class: "box hatched" }), "not measured"),
+      parts > 0 && h("span", {}, h("i", { class: "box outlined" }), "where the runs part"),
       guesses && h("span", { class: "italic" }, "~ a guess that they belong together"));
   }
 
@@ -144,8 +146,9 @@ function describe(shown, part, row, column) {
   const { name, other, level } = shown.rows[row];
   const at = row * shown.steps.length + column;
   const value = part.value[at];
+  const measure = MEASURES.find((one) => one.value === shown.measure);
   const lines = [["", name], ...(other && other !== name ? [[`in ${shown.run}`, other]] : []),
-    ["step", String(shown.steps[column])], [shown.measure.replace("_", " "), Number.isNaN(value) ? "not measured" : number(value)]];
+    ["step", String(shown.steps[column])], [shown.measure === "distance" ? "distance" : measure.label.toLowerCase(), Number.isNaN(value) ? "not measured" : number(value)]];
   if (part.limit && Number.isFinite(value)) {
     lines.push(["limit", number(part.limit[at])], ["over limit", factor(value / part.limit[at])]);
   }

@@ -105,7 +105,8 @@ function given(value) {
 
 async function exactTable(context, { kind, name }) {
   const part = await context.source.get("exact");
-  const rows = (part?.rows || []).filter((row) => row.kind === kind && row.name === name && context.shown().includes(row.run));
+  const rows = (part?.rows || []).filter((row) => row.kind === kind && row.name === name && context.shown().includes(row.run))
+    .sort((a, b) => a.step - b.step);
   if (!rows.length) return null;
   return [h("h3", {}, "Exact captures"), table([
     runColumn(context),

@@ -6,7 +6,7 @@ import { segmented, select, toggle } from "../controls.js";
 import { BANDS, curvesOf, smoothing } from "../curves.js";
 import { fill, h, whenVisible } from "../dom.js";
 import { matcher } from "../format.js";
-import { groupKeys, groupsOf } from "../groups.js";
+import { groupingOf, groupKeys, groupsOf } from "../groups.js";
 import { cssColor } from "../theme.js";
 
 const AT_ONCE = 24;
@@ -70,7 +70,7 @@ function controlsOf(context) {
   const key = h("div");
   function show(first) {
     const infos = context.shown().map(context.info);
-    const by = infos.length > 1 ? state.get("group", "") : "";
+    const by = groupingOf(context);
     slide.value = smoothing(state);
     value.textContent = Number(slide.value).toFixed(2);
     mode.set(state.get("difference", false) ? "yes" : "");
