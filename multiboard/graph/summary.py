@@ -47,7 +47,7 @@ class SummaryRow(NamedTuple):
         calls: in the forward pass; 0 for a layer of which only parameters are known.
         outputs: of the first call, what others use of it.
         params: trainable elements; a tied parameter counts where it was used first.
-        buffers: elements of running means and other state that is not trained.
+        buffers: elements of running means and other state that is not trained; counters are not in it.
         bytes: of both.
         flops: of the forward pass, 2 * multiply-adds of matrix products and convolutions.
         backward_flops: the same of the backward pass.

@@ -224,5 +224,10 @@ def _count_weight(layer: _Layer, node: Node) -> None:
     # A layer that is called twice, or also in the backward pass, has the same weight in a second node, tied to the first one.
     layer.weights.setdefault((node.name, path, native), WeightRow(node.name, path, native, shape, dtype, trainable, tied))
     if not tied:
-        layer.own.buffers += 0 if trainable else elements(shape)
+        layer.own.buffers += 0 if trainable or _counts(shape, dtype) else elements(shape)
         layer.own.bytes += elements(shape) * dtype_bytes(dtype)
+
+
+def _counts(shape: tuple[int | None, ...] | None, dtype: str) -> bool:
+    """Tell whether state is a counter, such as num_batches_tracked of PyTorch, of which other frameworks have none."""
+    return shape == () and dtype.removeprefix("u").startswith("int")

@@ -3,7 +3,8 @@
 import { select } from "./controls.js";
 import { h } from "./dom.js";
 
-// Return {kind, name, kinds, names} of the tensor that is chosen, or null if no run has any; found is part 2, `comparison`.
+// Return {kind, name, step, kinds, names} of the tensor that is chosen, or null if no run has any; found is part 2, `comparison`.
+// step is the chosen one, else where the tensor parts, else undefined.
 export function selectedTensor(context, found) {
   const known = tensorsOf(context, found);
   const kinds = Object.keys(known);
@@ -11,7 +12,9 @@ export function selectedTensor(context, found) {
   const first = (found.divergence || []).find((one) => known[one.kind]?.includes(one.name));
   const kind = context.state.get("kind", first?.kind || kinds[0], kinds);
   const name = context.state.get("layer", first?.kind === kind ? first.name : known[kind][0], known[kind]);
-  return { kind, name, kinds, names: known[kind] };
+  const parts = (found.divergence || []).find((one) => one.kind === kind && one.name === name);
+  const step = context.state.get("step", NaN);
+  return { kind, name, step: Number.isNaN(step) ? parts?.step : step, kinds, names: known[kind] };
 }
 
 // Return a pair of lists to choose a tensor from: {element, offer(selected)}.

@@ -109,6 +109,13 @@ def test_the_histograms_of_all_runs_are_those_that_read_returns(page, opened, he
         assert {run: number(text) for run, text in told.items()} == pytest.approx(expected, rel=2e-3, abs=1e-9)
 
 
+def test_a_tensor_is_first_shown_at_the_step_where_it_parts(opened, compared):
+    first = compared.divergence[0]
+    panels = opened(kind=first.kind, layer=first.name)
+    assert panels("histograms").locator("output.step").inner_text() == f"step {first.step}"
+    assert f"at step {first.step}" in panels("norms").inner_text()
+
+
 def test_norms_over_the_steps_are_the_scalars_of_the_run(page, opened, held, number):
     panel = opened(kind="grads", layer=NAME)("norms")
     chart = panel.locator(".chart").first

@@ -48,8 +48,9 @@ export function histogramsPanel(context) {
     axis.set(scale());
     const steps = [...new Set(series.flatMap((one) => Array.from(one.shown, (at) => one.step[at])))].sort((a, b) => a - b);
     slider.offer(steps);
-    slider.set(state.get("step", steps[steps.length - 1]));
-    overlay(series, steps[nearestIndex(steps, state.get("step", steps[steps.length - 1]))]);
+    const step = steps[nearestIndex(steps, selected.step ?? steps[steps.length - 1])];
+    slider.set(step);
+    overlay(series, step);
     if (changed.size > 1 || !changed.has("step")) await showBands(series);
   }
 

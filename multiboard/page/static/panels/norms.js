@@ -56,7 +56,7 @@ export function normsPanel(context) {
           ...(one.run === context.baseline() ? { width: 4, alpha: 0.45 } : {}) })),
         xLabel: axis.label,
         logY: chosen() === "log" && measure !== "nonfinite",
-        marks: axis.label === "step" && state.get("step", -1) >= 0 ? [{ x: state.get("step", -1) }] : [],
+        marks: axis.label === "step" && selected.step !== undefined ? [{ x: selected.step }] : [],
         onPick: axis.label === "step" ? (step) => state.set({ step }) : null,
       });
     }
@@ -80,8 +80,8 @@ export function normsPanel(context) {
   return { id: "norms", title: "Norms and differences", element, update };
 }
 
-// Return all measures of a tensor in a run at the chosen step, or at the last compared one.
-async function measured(context, found, { kind, name }, run) {
+// Return all measures of a tensor in a run at the chosen step, where it parts, or at the last compared one.
+async function measured(context, found, { kind, name, step }, run) {
   const rows = found.maps[run][kind].rows;
   const row = rows.findIndex((one) => one.name === name);
   if (row < 0) return null;
@@ -89,7 +89,7 @@ async function measured(context, found, { kind, name }, run) {
   const parts = await Promise.all(names.map((measure) => context.source.get("heat", { kind, measure, run })));
   const steps = parts.find(Boolean)?.step;
   if (!steps?.length) return null;
-  const column = Math.max(0, steps.findLastIndex((step) => step <= context.state.get("step", steps[steps.length - 1])));
+  const column = Math.max(0, steps.findLastIndex((one) => one <= (step ?? steps[steps.length - 1])));
   const at = row * steps.length + column;
   const values = { run, other: rows[row].other, step: steps[column] };
   parts.forEach((part, index) => {
