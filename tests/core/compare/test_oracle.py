@@ -5,10 +5,8 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 import multiboard as mb
-from multiboard.cli_compare import compare as command
 from multiboard.errors import ArgumentError
 
 
@@ -82,19 +80,13 @@ def test_a_reference_of_another_model_does_not_count_as_parity(trained, tmp_path
     assert any("reference" in note.text for note in found.notes)
 
 
-def test_the_command_and_its_formats_tell_it(trained, reference, tmp_path):
-    runs = [str(trained(name, change=scaled(1.3))) for name in "ab"]
-    report = tmp_path / "report.xml"
-    result = CliRunner().invoke(command, [*runs, "--oracle", str(reference), "--json", "--junit", str(report)])
-    assert result.exit_code == 1
-    told = json.loads(result.stdout)["oracle"]
+def test_json_and_junit_tell_it(trained, reference):
+    found = mb.compare(*(trained(name, change=scaled(1.3)) for name in "ab"), oracle=reference)
+    told = json.loads(found.to_json())["oracle"]
     assert told["run"] == "reference"
     assert told["same_wrong"][0]["name"] == "second/kernel"
-    cases = ET.parse(report).getroot()  # noqa: S314  # our own file
-    failed = [case.get("name") for case in cases if case.find("failure") is not None]
-    assert failed == ["reference"]
-    shown = CliRunner().invoke(command, [*runs, "--oracle", str(reference)])
-    assert "same wrong" in shown.stdout
+    cases = ET.fromstring(found.to_junit())  # noqa: S314  # our own text
+    assert [case.get("name") for case in cases if case.find("failure") is not None] == ["reference"]
 
 
 @pytest.mark.parametrize("of", ["the baseline", "the other run", "its own"])

@@ -4,10 +4,8 @@ import operator
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 import multiboard as mb
-from multiboard.cli import main
 from multiboard.page.exact import most_different
 from multiboard.page.limits import Limits
 from multiboard.page.pack import pack, unpack
@@ -111,12 +109,3 @@ def test_what_both_have_wrong_alike_is_in_the_comparison_and_in_the_verdict(boar
 def test_without_a_reference_nothing_is_said_of_one(board):
     part = board(a=larger, b=larger).part("comparison")
     assert (part["same_wrong"], part["reference"], part["oracle"], part["code"]) == ([], "", [], 0)
-
-
-def test_the_command_takes_a_reference(tmp_path):
-    a, b, reference = train(tmp_path / "a", larger), train(tmp_path / "b", larger), train(tmp_path / "double")
-    given = ["report", str(a), str(b), "--oracle", str(reference), "-o", str(tmp_path / "report.html")]
-    result = CliRunner().invoke(main, given)
-    assert result.exit_code == 0, result.output
-    assert "as wrong as the baseline, double shows" in result.stderr
-    assert (tmp_path / "report.html").read_text("utf-8").startswith("<!doctype html>")
