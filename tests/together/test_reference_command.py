@@ -30,7 +30,7 @@ def test_the_comparison_tells_it_in_each_of_its_formats(command, tmp_path):
     assert result.exit_code == 1
     assert json.loads(result.stdout)["oracle"]["same_wrong"][0]["name"] == "first/kernel"
     cases = ET.parse(report).getroot()  # noqa: S314  # our own file
-    assert [case.get("name") for case in cases if case.find("failure") is not None] == ["double"]
+    assert [case.get("name") for case in cases if case.find("failure") is not None] == ["reference"]
     assert "same wrong" in command("compare").stdout
 
 
