@@ -92,6 +92,22 @@ def _kept(shape: tuple[int, ...], limit: int, *, fused: bool) -> npt.NDArray[np.
     return np.concatenate([row * shape[-1] + third * width + column for third in range(_THIRDS)])
 
 
+class Kept(NamedTuple):
+    """What is known of a kept tensor when a step is traced or run, before its values are there.
+
+    Attributes:
+        tag: under which it is written.
+        shape: in the layout of the framework; None if it is a flat sample.
+        transform: into the compared layout.
+        description: with dtype, shape and sample.
+    """
+
+    tag: str
+    shape: tuple[int, ...] | None
+    transform: str
+    description: str
+
+
 class Described(NamedTuple):
     """What the description of an exact capture tells.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ import numpy as np
 
 from multiboard import exact_samples
 from multiboard.arrays import transfers_allowed
+from multiboard.exact_samples import Kept
 from multiboard.transforms import IDENTITY
 
 if TYPE_CHECKING:
@@ -20,22 +21,6 @@ if TYPE_CHECKING:
     from multiboard.exact import Exact
     from multiboard.run import Run
     from multiboard_jax.collected import Tagged
-
-
-class Kept(NamedTuple):
-    """What is known of a kept array when the step is traced.
-
-    Attributes:
-        tag: under which it is written.
-        shape: in the layout of the framework; None if it is a flat sample.
-        transform: into the compared layout.
-        description: with dtype, shape and sample.
-    """
-
-    tag: str
-    shape: tuple[int, ...] | None
-    transform: str
-    description: str
 
 
 def keep(

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from multiboard.exact_samples import Kept
     from multiboard.layer_rows import LayerRows
     from multiboard_jax.distributed import Placement
-    from multiboard_jax.exact import Kept
     from multiboard_jax.layer_info import Called
     from multiboard_jax.layers import Watcher
     from multiboard_jax.options import Options

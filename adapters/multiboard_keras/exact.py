@@ -6,12 +6,13 @@ is compiled when the first one is due.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import keras
 
 from multiboard import exact_samples, tags
 from multiboard.arrays import take_array
+from multiboard.exact_samples import Kept
 from multiboard.transforms import IDENTITY
 from multiboard_keras.layer_info import layer_rows
 from multiboard_keras.rows import apart, exact_difference
@@ -25,22 +26,6 @@ if TYPE_CHECKING:
     Tensor = Any
 
 EAGER: Final = keras.backend.backend() == "torch"
-
-
-class Kept(NamedTuple):
-    """What is known of a kept tensor when the train step is run or traced.
-
-    Attributes:
-        tag: under which it is written.
-        shape: in the layout of Keras; None if it is a flat sample.
-        transform: into the compared layout.
-        description: with dtype, shape and sample.
-    """
-
-    tag: str
-    shape: tuple[int, ...] | None
-    transform: str
-    description: str
 
 
 class ExactTensors:

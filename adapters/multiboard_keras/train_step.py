@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from multiboard.exact import Exact
+    from multiboard.exact_samples import Kept
     from multiboard.selection import Selection
-    from multiboard_keras.exact import Kept
     from multiboard_keras.scopes_tensorflow import Scopes
 
     Function = Callable[..., Any]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from multiboard import tags
-from multiboard.compare.diagnosis import At, Diagnosis, common
+from multiboard.compare.diagnosis import UNIFORM, At, Diagnosis, common
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from multiboard.compare.findings import Finding
 
 _EVALUATED: Final = re.compile(r"^(val|valid|validation|eval|test)[/_]")
-_UNIFORM: Final = 0.02
-"""Relative difference up to which ratios are one ratio."""
 
 
 def loss(seen: Seen, parted: Divergence) -> Iterator[Diagnosis]:
@@ -31,12 +29,12 @@ def loss(seen: Seen, parted: Divergence) -> Iterator[Diagnosis]:
     """
     if parted.kind not in {"loss", "metrics", tags.GRADS} or parted.step != seen.first or _EVALUATED.match(parted.name):
         return
-    ratio = common((one.ratio for one in _told(seen.at(tags.GRADS, seen.first))), _UNIFORM)
+    ratio = common((one.ratio for one in _told(seen.at(tags.GRADS, seen.first))), UNIFORM)
     losses = [(one, at) for one in seen.scalars("loss") if (at := _index(one, seen.first)) is not None]
     told = [(one.name, float(one.b[at] / one.a[at])) for one, at in losses if one.a[at] and not _EVALUATED.match(one.name)]
-    apart = [(name, value) for name, value in told if abs(value - 1) > _UNIFORM]
-    if ratio is not None and abs(ratio - 1) > _UNIFORM:
-        same = next((name for name, value in apart if abs(value / ratio - 1) < _UNIFORM), None)
+    apart = [(name, value) for name, value in told if abs(value - 1) > UNIFORM]
+    if ratio is not None and abs(ratio - 1) > UNIFORM:
+        same = next((name for name, value in apart if abs(value / ratio - 1) < UNIFORM), None)
         yield _reduction(seen, ratio, same) if same else _scaled_gradients(seen, parted, ratio)
     elif apart and ratio is not None:
         yield _logged(seen, *apart[0])
@@ -78,7 +76,7 @@ def _scaled_gradients(seen: Seen, parted: Divergence, ratio: float) -> Diagnosis
         for step in sorted({int(step) for one in seen.findings if one.kind == tags.GRADS for step in one.step})[:8]
         if (value := common((one.ratio for one in _told(seen.at(tags.GRADS, step))), 0.2)) is not None
     ]
-    clipped = len(steps) > 1 and max(steps) - min(steps) > _UNIFORM * max(steps)
+    clipped = len(steps) > 1 and max(steps) - min(steps) > UNIFORM * max(steps)
     title = "clipping of gradients" if clipped else "scale of gradients"
     text = (
         "All gradients of a step are changed by one factor, and by another one at other steps. This fits clipping by their "
@@ -164,8 +162,8 @@ def statistics(seen: Seen, parted: Divergence) -> Iterator[Diagnosis]:
         return
     found = seen.at(tags.BUFFERS, parted.step)
     means = [one for one in found if one.role == "mean"]
-    ratio = common((one.ratio for one in means), _UNIFORM)
-    if ratio is not None and abs(ratio - 1) > _UNIFORM:
+    ratio = common((one.ratio for one in means), UNIFORM)
+    if ratio is not None and abs(ratio - 1) > UNIFORM:
         yield _momentum(seen, parted, ratio, means)
     elif means and all(one.same or not one.parts for one in means) and parted.name.endswith("var"):
         text = (

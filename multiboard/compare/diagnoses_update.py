@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from multiboard import tags
-from multiboard.compare.diagnosis import At, Diagnosis, common
+from multiboard.compare.diagnosis import UNIFORM, At, Diagnosis, common
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from multiboard.compare.divergence import Divergence
     from multiboard.compare.findings import Finding
 
-_UNIFORM: Final = 0.02
-"""Relative difference up to which ratios are one ratio."""
 _FLAT: Final = frozenset({"scale", "bias", "embedding"})
 """Roles that programs leave out of weight decay."""
 
@@ -119,7 +117,7 @@ def update(seen: Seen, parted: Divergence) -> Iterator[Diagnosis]:
     other = [one for one in found if one.name in names]
     if not other:
         return
-    ratio = common((one.ratio for one in found), _UNIFORM)
+    ratio = common((one.ratio for one in found), UNIFORM)
     roles = {one.role for one in other}
     rest = {one.role for one in found if one.name not in names}
     if len(other) == len(found) and ratio is not None:

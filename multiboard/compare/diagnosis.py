@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from multiboard.compare.findings import Finding
     from multiboard.compare.layer_table import Layer, Role
     from multiboard.reader import RunData
+
+UNIFORM: Final = 0.02
+"""Relative difference up to which ratios are one ratio."""
 
 
 class Diagnosis(NamedTuple):

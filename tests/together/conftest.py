@@ -64,6 +64,15 @@ class Board:
         assert len(dict(rows)) == len(rows)
         return experiment, dict(rows)
 
+    def hparams_of_ended(self, runs, ended):
+        """Return the HParams tab when it has so many runs, and so many of them to their ends: it may be amid one."""
+
+        def told(answer):
+            statuses = [row["sessions"][0].get("status", "STATUS_UNKNOWN") for row in answer[1].values()]
+            return len(statuses) == runs and sum(status != "STATUS_UNKNOWN" for status in statuses) == ended
+
+        return self.wait_for(self.hparams, told)
+
     def ready(self):
         """Return this server when it answers."""
         self.wait_for(lambda: self.json("data/environment"), bool)

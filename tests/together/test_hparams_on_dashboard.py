@@ -41,15 +41,8 @@ def _written(own_board_dir):
 
 @pytest.fixture
 def tab(own_board, _written):
-    own_board.wait_for(
-        own_board.hparams, lambda answer: len(answer[1]) == len(STATUSES) and _ended(answer[1]) == len(STATUSES) - 1
-    )
+    own_board.hparams_of_ended(len(STATUSES), len(STATUSES) - 1)
     return own_board
-
-
-def _ended(rows):
-    """Return how many runs TensorBoard has read to their ends; it may be in the middle of one."""
-    return sum(row["sessions"][0].get("status", "STATUS_UNKNOWN") != "STATUS_UNKNOWN" for row in rows.values())
 
 
 def test_the_stated_domains_and_metrics_are_those_of_the_tab(tab):

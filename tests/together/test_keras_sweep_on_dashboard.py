@@ -41,14 +41,8 @@ def losses(own_board_dir):
     return found
 
 
-def _ended(rows):
-    """Return how many trials TensorBoard has read to their ends; it may be in the middle of the last one."""
-    return sum(row["sessions"][0].get("status", "STATUS_UNKNOWN") != "STATUS_UNKNOWN" for row in rows.values())
-
-
 def test_each_trial_is_a_row_with_its_value_its_last_metrics_and_its_status(own_board, losses):
-    own_board.wait_for(own_board.hparams, lambda answer: _ended(answer[1]) == len(RATES))
-    experiment, rows = own_board.hparams()
+    experiment, rows = own_board.hparams_of_ended(len(RATES), len(RATES))
     (rate,) = (info for info in experiment["hparamInfos"] if info["name"] == "lr")
     assert rate["domainDiscrete"] == list(RATES)
     assert [info["name"]["tag"] for info in experiment["metricInfos"]] == ["val/loss", "train/loss"]
