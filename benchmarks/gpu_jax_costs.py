@@ -168,7 +168,8 @@ def _traffic(setting: Setting, training: Training, wrapped: Wrapped, state: Stat
     if not setting.on_host:
         plain, state = _copied(wrapped, wrapped.step, training, state)
         measured, state = _copied(wrapped, wrapped.measured, training, state)
-        yield Row(f"JAX, bytes to the host in the profile, {name}", f"{measured:,}, of a plain step {plain:,}")
+        result = f"{measured:,}, of a plain step {plain:,}" if measured else "none: JAX's profiler has not seen the device"
+        yield Row(f"JAX, bytes to the host in the profile, {name}", result, measured > 0)
 
 
 def _copied(wrapped: Wrapped, step: Callable[..., Any], training: Training, state: State) -> tuple[int, State]:

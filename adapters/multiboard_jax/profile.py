@@ -6,6 +6,7 @@ The files that a tracer leaves have these facts, which XLA's own trace does not 
 - `roots`: names of the scopes that outermost modules of linen open: their classes. They are no part of a layer's path. The method
   of a module other than `__call__` follows its name behind a dot.
 - `rank`, `world`: of a job with several processes, the number of this one and how many there are.
+- `gpus`: how many of them this process has.
 - `memory`: what `memory_stats` returns at the end of the window, on accelerators.
 - `host_only`: what devices did is not to be shown; JAX cannot leave it out itself.
 - `notes`: what could not be done as it was asked for.
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _HOST_LEVELS: Final = {"light": 2, "default": 2, "deep": 3}
 """At level 1, JAX before 0.7 leaves out the operations of CPUs."""
+_GPUS: Final = frozenset({"gpu", "cuda", "rocm"})
 _SAFE_PYTHON: Final = (3, 12)
 _NO_PYTHON: Final = "functions of Python are left out: below Python 3.12 tracing them can crash the process."
 _FOREIGN: Final = "another profile of JAX is running and goes on"
@@ -147,6 +149,7 @@ class JaxTracer:
     def _facts(self) -> dict[str, Any]:
         facts: dict[str, Any] = {
             "roots": linen_roots(),
+            "gpus": sum(device.platform in _GPUS for device in jax.local_devices()),
             "memory": memory_stats(),
             "host_only": self._request.host_only,
             "notes": [_NO_PYTHON] if self._request.python and not self._python else [],

@@ -22,6 +22,7 @@ from multiboard_torch._compat_profiler import (
     profiler_records,
     trace_range,
 )
+from multiboard_torch.compiled_graphs import GRAPHS
 from multiboard_torch.profile_devices import MemoryHistory, activities, nvidia_tool, properties, wait_for_devices
 from multiboard_torch.profile_export import export
 from multiboard_torch.profile_layers import LayerRanges
@@ -174,6 +175,7 @@ class TorchTracer:
             "clock_ns": self._began_ns,
             "device": properties(),
             "layers": self._layers.paths(),
+            "compiled": GRAPHS.facts(),
             "notes": notes,
         }
 

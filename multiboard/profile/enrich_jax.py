@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from multiboard.profile import name_stacks, op_names
+from multiboard.profile.command_buffers import tell_kernels
 from multiboard.profile.hlo import HloOp, Programs
 from multiboard.profile.memory_line import add_samples
 from multiboard.profile.step_links import tie_computations
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
     from multiboard.profile.messages import XPlane, XSpace
 
 TF_OP: Final = "tf_op"
+_GPU: Final = "/device:GPU:"
 _OPTIMIZER_FILES: Final = re.compile(r"/optax/(?!losses/)|/flax/nnx/training/optimizer\.py$")
+NO_KERNELS: Final = (
+    "The profile has no kernels of the GPUs: another profiler has had them, as after a profile of PyTorch in the same process, "
+    "which has one profiler of GPUs."
+)
 _STACK: Final = re.compile(r"\b(jit|jvp|transpose|vmap)\(")
 
 
@@ -32,9 +38,12 @@ def enrich(space: XSpace, facts: Mapping[str, Any]) -> None:
     Args:
         space: the profile.
         facts: see `op_names.LayerPaths`; with `host_only`, what devices did is taken out. `memory` is what allocators have in
-            the end, and `notes` what the profiler could not do, which become warnings of the profile.
+            the end, `gpus` how many there are, and `notes` what the profiler could not do, which become warnings of the
+            profile.
     """
     drop_devices(space, facts)
+    if facts.get("gpus") and not facts.get("host_only") and not any(p.lines for p in space.planes if p.name.startswith(_GPU)):
+        space.warnings.append(NO_KERNELS)
     host = find_plane(space, HOST_PLANE)
     if host is not None:
         add_samples(host, facts.get("memory") or {})
@@ -93,6 +102,7 @@ def name_operations(space: XSpace, name: Callable[[HloOp], str]) -> None:
     """
     programs = Programs(space)
     if programs:
+        tell_kernels(space, programs)
         for plane in space.planes:
             if any(stat.name == "hlo_op" for stat in plane.stat_metadata.values()):
                 _Namer(plane, programs, name).run()
@@ -131,7 +141,7 @@ class _Namer:
                     event.stats.add(metadata_id=self._tf_op, ref_value=reference)
 
     def _reference(self, instruction: Any, program: Any) -> int:
-        operation = None if program is None else self._programs.operations(program).get(instruction)
+        operation = None if program is None else self._programs.program(program).operations.get(instruction)
         return 0 if operation is None else self._builder.stat_id(self._name(operation))
 
 

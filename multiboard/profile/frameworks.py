@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from multiboard.errors import ArgumentError, MissingFrameworkError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from multiboard.profile.tracer import Request, Tracer
 
@@ -19,6 +20,9 @@ ADAPTERS: Final[dict[str, str]] = {
     "tensorflow": "multiboard_keras.profile_tensorflow",
 }
 """By the name of a framework, which is also that of its module: the module that has `make_tracer`."""
+
+_LISTENERS: Final[dict[str, str]] = {"torch": "multiboard_torch.compiled_graphs"}
+"""By framework: the module whose `GRAPHS` learn of what is compiled before a window, in which that is run."""
 
 
 def check_frameworks(value: object) -> tuple[str, ...]:
@@ -42,6 +46,14 @@ def check_frameworks(value: object) -> tuple[str, ...]:
 def loaded() -> tuple[str, ...]:
     """Return the frameworks that the program has imported."""
     return tuple(name for name in ADAPTERS if sys.modules.get(name) is not None)
+
+
+def listen(frameworks: Iterable[str]) -> None:
+    """Let the adapters of frameworks that are imported learn of what is compiled from now on. Raises nothing."""
+    for name in frameworks:
+        if name in _LISTENERS and sys.modules.get(name) is not None:
+            with contextlib.suppress(Exception):  # a profile without layers is better than none
+                import_module(_LISTENERS[name]).GRAPHS.listen()
 
 
 def make_tracer(framework: str, request: Request) -> Tracer:

@@ -25,7 +25,10 @@ _STAT: Final = "Hlo Proto"
 
 _SCHEMA: Final = {
     "HloProto": "1 hlo_module HloModule",
-    "HloModule": "1 name string, 3 computations Computation*, 5 id int64, 17 stack_frame_index StackFrames",
+    "HloModule": "1 name string, 3 computations Computation*, 5 id int64, 6 entry_computation_id int64, 7 schedule Schedule, "
+    "17 stack_frame_index StackFrames",
+    "Schedule": "1 sequences Sequence{}",
+    "Sequence": "1 instruction_ids int64*",
     "Computation": "2 instructions Instruction*, 5 id int64, 6 root_id int64",
     "Instruction": "1 name string, 2 opcode string, 7 metadata OpMetadata, 35 id int64, 36 operand_ids int64*, "
     "38 called_computation_ids int64*",
@@ -35,6 +38,10 @@ _SCHEMA: Final = {
     "Frame": "1 file_location_id int32, 2 parent_frame_id int32",
 }
 _HloProto: Final = message_classes("hlo", _SCHEMA)["HloProto"]
+_SILENT: Final = re.compile(
+    r"parameter|constant|bitcast|tuple|get-tuple-element|after-all|opt-barrier|add-dependency|partition-id|replica-id|.*-done"
+)
+"""Operations for which nothing is launched."""
 _DEPTH: Final = 200
 """Frames of a stack that are looked at: a damaged index may be a circle."""
 
@@ -53,29 +60,43 @@ class HloOp(NamedTuple):
     files: tuple[str, ...]
 
 
+class Program(NamedTuple):
+    """A program.
+
+    Attributes:
+        operations: by name.
+        sequences: for each part that runs in an order, the entry first, the names of what it launches in that order; empty for
+            a program without a schedule, as on CPUs.
+    """
+
+    operations: dict[str, HloOp]
+    sequences: list[list[str]]
+
+
 class Programs:
     """The programs in a profile, each read when it is first asked for."""
 
     def __init__(self, space: XSpace) -> None:
         self._bytes: dict[int | str, bytes] = {}
-        self._read: dict[int | str, dict[str, HloOp]] = {}
+        self._read: dict[int | str, Program] = {}
         for number, name, content in _contents(space):
             self._bytes[number] = self._bytes[name] = content
 
     def __bool__(self) -> bool:
         return bool(self._bytes)
 
-    def operations(self, program: int | str) -> dict[str, HloOp]:
-        """Return the operations of a program by name.
+    def program(self, program: int | str) -> Program:
+        """Return a program.
 
         Args:
-            program: its id, or the name of its module. One that the profile does not have, or only parts of, has none.
+            program: its id, or the name of its module. One that the profile does not have, or only parts of, has no operations.
         """
         if program not in self._read:
             try:
-                self._read[program] = _operations(self._bytes.get(program, b""))
+                module = _HloProto.FromString(self._bytes.get(program, b"")).hlo_module
+                self._read[program] = Program(_operations(module), _sequences(module))
             except DecodeError:
-                self._read[program] = {}
+                self._read[program] = Program({}, [])
         return self._read[program]
 
 
@@ -93,8 +114,7 @@ def _contents(space: XSpace) -> Iterator[tuple[int, str, bytes]]:
             yield int(program or 0), named[1] if named else metadata.name, content
 
 
-def _operations(content: bytes) -> dict[str, HloOp]:
-    module = _HloProto.FromString(content).hlo_module
+def _operations(module: Any) -> dict[str, HloOp]:
     computations = {computation.id: computation for computation in module.computations}
     files = _Files(module.stack_frame_index)
     found = {}
@@ -106,6 +126,16 @@ def _operations(content: bytes) -> dict[str, HloOp]:
                 opcode, metadata.op_name, files.of(metadata.stack_frame_id) or tuple(filter(None, [metadata.source_file]))
             )
     return found
+
+
+def _sequences(module: Any) -> list[list[str]]:
+    found = []
+    for computation in sorted(module.computations, key=lambda one: one.id != module.entry_computation_id):
+        if computation.id in module.schedule.sequences:
+            launched = {one.id: one.name for one in computation.instructions if not _SILENT.fullmatch(one.opcode)}
+            order = module.schedule.sequences[computation.id].instruction_ids
+            found.append([launched[number] for number in order if number in launched])
+    return [names for names in found if names]
 
 
 def _source(instruction: Any, computations: dict[int, Any]) -> tuple[Any, str]:

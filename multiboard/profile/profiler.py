@@ -13,7 +13,7 @@ from multiboard.errors import ArgumentError, StepError
 from multiboard.profile.capture import check_options
 from multiboard.profile.conversions import check_conversions
 from multiboard.profile.driver import Driver
-from multiboard.profile.frameworks import check_frameworks
+from multiboard.profile.frameworks import check_frameworks, listen, loaded
 from multiboard.profile.input import Input
 from multiboard.profile.marks import OUTSIDE, Step, Wait
 from multiboard.profile.place import place_of
@@ -123,6 +123,7 @@ class Profiler:
         self._triggers = watch_triggers(triggers, schedule, self)
         self._hook(run)
         self.follow()
+        listen(self.driver.frameworks or loaded())
 
     @classmethod
     def from_schedule(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
+
+import pytest
 
 CHECK = Path(__file__).parents[2] / "benchmarks" / "gpu_check.py"
 
@@ -54,6 +57,22 @@ def test_it_goes_on_without_jax():
     assert done.returncode == 0, done.stdout + done.stderr
     assert "| jax_counts | left out: jax not installed |" in done.stdout
     assert "| device memory |" in done.stdout
+
+
+def test_it_checks_each_framework_in_a_process_of_its_own():
+    counting = "import subprocess as s; run = s.run; s.run = lambda *a, **k: print('| a process |', flush=True) or run(*a, **k)"
+    done = run_check("--device", "cpu", "--small", "--only", "memory,jax_counts", before=counting)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [line.split("|")[1].strip() for line in done.stdout.splitlines() if line.startswith("| ")]
+    assert rows[1:5] == ["a process", "**torch**", "device memory", "a process"]
+    assert good_rows(done, "JAX, counts equal") == 5
+
+
+@pytest.mark.skipif(find_spec("keras") is None, reason="Keras is not installed")
+def test_it_tells_that_a_fit_in_keras_with_the_callback_ends_with_the_same_weights():
+    done = run_check("--device", "cpu", "--small", "--only", "keras_jax_bits")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert good_rows(done, "Keras on jax, weights") == 1
 
 
 def test_it_names_a_section_that_it_does_not_know():

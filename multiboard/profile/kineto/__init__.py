@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Final
 
+from multiboard.profile.kineto.compiled import find_compiled
 from multiboard.profile.kineto.device import add_devices, tie_to_launches
 from multiboard.profile.kineto.events import integer, sort_out
 from multiboard.profile.kineto.layers import backward_pairs, name_ops, python_modules
@@ -16,6 +17,7 @@ from multiboard.profile.kineto.memory import add_memory
 from multiboard.profile.kineto.nesting import nest
 from multiboard.profile.kineto.steps import cut, find_steps, link_threads, mark_inputs, safe_name
 from multiboard.profile.kineto.trace_json import checked_trace, read_trace
+from multiboard.profile.op_names import LayerPaths
 from multiboard.profile.xspace import HOST_PLANE, TASK_PLANE, SpaceBuilder, valid_text
 
 if TYPE_CHECKING:
@@ -39,7 +41,8 @@ def convert(
         trace: what `export_chrome_trace` of torch.profiler has written, as a path (also of a .gz file) or as what json.load
             gives.
         facts: what the trace does not say: `rank`; `device`, by index what torch.cuda.get_device_properties knows
-            (clock_rate_khz, memory_bandwidth in bytes per second); `clock_ns`, when it began, in ns since 1970.
+            (clock_rate_khz, memory_bandwidth in bytes per second); `clock_ns`, when it began, in ns since 1970; `layers`, the
+            paths of the model; `compiled`, the programs of compiled graphs, see `inductor`.
         max_events: keep whole steps from the beginning, up to this many events; None keeps all. How many were left out is the
             stat `dropped_events` of the plane "Task Environment", and a warning says so.
 
@@ -55,11 +58,11 @@ def convert(
     events = sort_out(raw, known)
     steps = find_steps(events)
     dropped = 0 if max_events is None else cut(events, steps, max_events)
-    _understand(events, steps)
+    _understand(events, steps, known)
     return _space(events, steps, known, dropped)
 
 
-def _understand(events: Events, steps: list[Range]) -> None:
+def _understand(events: Events, steps: list[Range], facts: Mapping[str, Any]) -> None:
     """Find out what each range is part of: its parent, layer, step and launch."""
     for functions in events.python.values():
         nest(functions)
@@ -72,7 +75,8 @@ def _understand(events: Events, steps: list[Range]) -> None:
         mark_inputs(ranges)
         nested += both
     pairs = backward_pairs(events)
-    name_ops(nested, pairs)
+    find_compiled(events, facts.get("compiled") or ())
+    name_ops(nested, pairs, LayerPaths(facts))
     link_threads(events, steps, pairs)
     tie_to_launches(events, steps)
 

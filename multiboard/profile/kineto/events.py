@@ -63,13 +63,14 @@ class Range:
         args: as in the trace.
         thread: process and thread, or device and stream.
         parent: what encloses it on its thread.
+        layer: of what runs in a compiled graph, from the module on that was compiled; '' for all else.
         scope: the layer path that it belongs to, with `backward/` in front where that is so.
         op: `scope/op:type`, for an operation.
         stats: what else is written about it.
         shown: the name in the profile.
     """
 
-    __slots__ = ("args", "end", "kind", "name", "op", "parent", "scope", "shown", "start", "stats", "thread")
+    __slots__ = ("args", "end", "kind", "layer", "name", "op", "parent", "scope", "shown", "start", "stats", "thread")
 
     def __init__(self, name: str, kind: str, start: int, end: int, args: Mapping[str, Any], thread: Thread) -> None:
         self.name = self.shown = name
@@ -79,6 +80,7 @@ class Range:
         self.args = args
         self.thread = thread
         self.parent: Range | None = None
+        self.layer = ""
         self.scope = ""
         self.op = ""
         self.stats: dict[str, Any] = {}

@@ -12,11 +12,13 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
+from multiboard.profile.kineto.compiled import GRAPH
 from multiboard.profile.kineto.events import integer
 from multiboard.profile.op_names import BACKWARD, OPTIMIZER
 
 if TYPE_CHECKING:
     from multiboard.profile.kineto.events import Events, Range, Thread
+    from multiboard.profile.op_names import LayerPaths
 
 MODULE: Final = "mb.module:"
 """A range of the adapter: what follows is the whole layer path."""
@@ -27,7 +29,6 @@ _PARALLEL: Final = re.compile(r"(DistributedDataParallel|FullyShardedDataParalle
 _NO_OP: Final = ("mb.", "ProfilerStep#", "enumerate(DataLoader)#", "Optimizer.", _WRAPPER)
 _NOT_IN_A_PATH: Final = re.compile(r"[^A-Za-z0-9_./>-]")
 _NOT_IN_A_TYPE: Final = re.compile(r"[^A-Za-z0-9_]")
-_COMPILED: Final = "## Call CompiledFxGraph"
 
 
 def python_modules(events: Events) -> dict[Thread, list[Range]]:
@@ -37,17 +38,20 @@ def python_modules(events: Events) -> dict[Thread, list[Range]]:
     return {thread: [one for one in ranges if one.name.startswith(_PYTHON_MODULE)] for thread, ranges in events.python.items()}
 
 
-def name_ops(ranges: list[Range], pairs: list[tuple[Range, Range]]) -> None:
+def name_ops(ranges: list[Range], pairs: list[tuple[Range, Range]], known: LayerPaths) -> None:
     """Set `scope` and `op` of ranges of the host.
 
     Args:
         ranges: of all threads; those of each thread nest. Sorted in place.
         pairs: operations and the outermost range of their backward.
+        known: the layers of the model.
     """
     backward = {id(after): before for before, after in pairs}
     ranges.sort(key=lambda one: (one.start, -one.end))  # an operation comes before its backward, and a parent before its children
     for one in ranges:
         one.scope = _scope(one, backward.get(id(one)))
+        if one.layer:
+            one.scope = _inside(one.scope, one.layer, known)
         if one.kind == "op":
             one.op = _op(one)
 
@@ -74,7 +78,7 @@ def op_type(name: str) -> str:
     >>> op_type("aten::_softmax"), op_type("## Call CompiledFxGraph fabc ##")
     ('_softmax', 'CompiledFxGraph')
     """
-    if name.startswith(_COMPILED):
+    if name.startswith(GRAPH):
         return "CompiledFxGraph"  # without the hash of its code, so that a graph is the same in another run
     kind = _NOT_IN_A_TYPE.sub("_", name.rpartition("::")[2].strip())
     if kind == kind.lower() and not kind[:1].isdigit():
@@ -115,6 +119,20 @@ def _scope(one: Range, before: Range | None) -> str:
     if name.startswith(_WRAPPER):
         return outside if outside == _backward(outside) else BACKWARD
     return outside
+
+
+def _inside(scope: str, layer: str, known: LayerPaths) -> str:
+    """Return the scope of a layer in another one, both of which may be whole paths, or begin within the model or above it.
+
+    >>> from multiboard.profile.op_names import LayerPaths
+    >>> _inside("backward/h/0", "attn", LayerPaths({})), _inside("", "model/h/1", LayerPaths({"layers": ["h/1"]}))
+    ('backward/h/0/attn', 'h/1')
+    """
+    is_backward = scope == _backward(scope)
+    outside = scope.removeprefix(BACKWARD).removeprefix("/") if is_backward else scope
+    path = f"{outside}/{layer}" if outside else layer
+    path = known.locate(path.split("/")) or path
+    return _backward(path) if is_backward else path
 
 
 def _backward(scope: str) -> str:
