@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from multiboard.urls import shown as shown_url
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -17,6 +19,7 @@ LIMIT: Final = 1000
 _SECRET: Final = r"(?:key|token(?!i[sz])|passw|pwd|secret|credential)"  # noqa: S105  # names, not a password
 _OPTION: Final = re.compile(rf"-.*{_SECRET}[^=:]*", re.IGNORECASE)
 _ASSIGNED: Final = re.compile(rf"(.*?{_SECRET}[^=:]*[=:])(.+)", re.IGNORECASE | re.DOTALL)
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://.*", re.DOTALL)
 _LOGIN: Final = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 
@@ -34,9 +37,16 @@ def _without_code(arguments: list[str]) -> list[str]:
     return arguments if place is None else [*arguments[:place], "...", *arguments[place + 1 :]]
 
 
+def _open_part(argument: str) -> str:
+    """Return an argument without what is secret in a URL."""
+    return _LOGIN.sub(MASK, _URL.sub(lambda url: shown_url(url[0]), argument))
+
+
 def join(arguments: Sequence[str]) -> str:
     """Return arguments as one line for a shell, with '***' for the values of those whose names sound like secrets.
 
+    >>> join(["--out", "https://host/runs?sig=abc"])
+    "--out 'https://host/runs?sig=***'"
     >>> join(["train.py", "--lr=0.1", "--api-key", "abc", "hf.token=abc", "--data", "s3://me:abc@host/a b"])
     "train.py --lr=0.1 --api-key *** hf.token=*** --data 's3://***@host/a b'"
     """
@@ -47,9 +57,9 @@ def join(arguments: Sequence[str]) -> str:
         if hide and not argument.startswith("-"):
             shown.append(MASK)
         elif assigned:
-            shown.append(shlex.quote(_LOGIN.sub(MASK, assigned[1])) + MASK)
+            shown.append(shlex.quote(_open_part(assigned[1])) + MASK)
         else:
-            shown.append(shlex.quote(_LOGIN.sub(MASK, argument)))
+            shown.append(shlex.quote(_open_part(argument)))
         hide = _OPTION.fullmatch(argument) is not None
     text = " ".join(shown)
     return text if len(text) <= LIMIT else f"{text[:LIMIT]}..."

@@ -8,8 +8,16 @@ from typing import Any, Final
 
 _FRAMEWORKS: Final = ("torch", "jax", "flax", "keras", "tensorflow")
 _PACKAGES: Final = ("multiboard", "numpy", *_FRAMEWORKS, "jaxlib", "optax")
+_others: Final[list[str]] = []
+"""Frameworks of adapters of other packages that are in use."""
 _SEEDS: Final = 2**32
 """Above the seeds that people choose; PyTorch's own is 64 random bits."""
+
+
+def add(module: str) -> None:
+    """Count the framework of an adapter among those of this process."""
+    if module not in (*_PACKAGES, *_others):
+        _others.append(module)
 
 
 def loaded(name: str) -> Any:
@@ -43,8 +51,8 @@ def names() -> dict[str, str]:
     backend = keras.backend.backend() if keras else ""
     started = {"torch": True, "jax": jax_started(), "tensorflow": tensorflow_started()}
     started |= {"flax": started["jax"], "keras": started.get(backend, True)}
-    found = [name for name in _FRAMEWORKS if loaded(name)]
-    used = [name for name in found if started[name]] or found
+    found = [name for name in (*_FRAMEWORKS, *_others) if loaded(name)]
+    used = [name for name in found if started.get(name, True)] or found
     if "keras" in used:
         used = [f"keras ({backend})" if name == "keras" else name for name in used if name != backend]
     return {"framework": ", ".join(used)} if used else {}
@@ -52,7 +60,7 @@ def names() -> dict[str, str]:
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and the loaded packages."""
-    found = {f"version/{name}": str(loaded(name).__version__) for name in _PACKAGES if loaded(name)}
+    found = {f"version/{name}": str(loaded(name).__version__) for name in (*_PACKAGES, *_others) if loaded(name)}
     return {"version/python": platform.python_version(), **found}
 
 
