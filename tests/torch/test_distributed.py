@@ -35,7 +35,6 @@ def batch_of(step, rank):
     return torch.randn(4, 5, generator=torch.Generator().manual_seed(step * 2 + rank))
 
 
-run = mb.Run(log_dir) if rank == 0 else None
 """
 
 DDP = """
@@ -83,13 +82,14 @@ dist.destroy_process_group()
 def ranks(log_dir):
     """A function that runs a script on several ranks; it fails if one of them does."""
 
-    def start(script, processes=2):
+    def start(script, processes=2, run="mb.Run(log_dir) if rank == 0 else None"):
+        common = f"{COMMON}run = {run}\n"
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         shared = os.environ | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes)}
         shared |= {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-W", "error:::multiboard", "-c", COMMON + script + END, str(log_dir)]
+        command = [sys.executable, "-W", "error:::multiboard", "-c", common + script + END, str(log_dir)]
         started = [
             subprocess.Popen(
                 command, env=shared | {"RANK": str(rank)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -150,13 +150,19 @@ def assert_same(found, expected):
         assert found.scalars[tag].value == pytest.approx(column.value, rel=1e-3, abs=1e-6), tag
 
 
-def test_replicated_parameters_are_counted_once_and_activations_of_all_processes(ranks, reference, written):
-    ranks(DDP)
+OPENED = pytest.mark.parametrize("run", ["mb.Run(log_dir) if rank == 0 else None", "mb.Run(log_dir)"])
+"""The others pass None, or open the run, too, and write nothing."""
+
+
+@OPENED
+def test_replicated_parameters_are_counted_once_and_activations_of_all_processes(run, ranks, reference, written):
+    ranks(DDP, run=run)
     assert_same(written(), reference(lambda step: [100 + step, step]))
 
 
-def test_sharded_parameters_are_counted_exactly(ranks, reference, written):
-    ranks(FSDP.replace("OPTIONS", "{}"))
+@OPENED
+def test_sharded_parameters_are_counted_exactly(run, ranks, reference, written):
+    ranks(FSDP.replace("OPTIONS", "{}"), run=run)
     everything = ("params", "grads", "updates", "optimizer_state")
     assert_same(written(), reference(lambda step: [step], log=everything))
 
@@ -178,10 +184,17 @@ def test_the_overhead_is_agreed_upon(ranks, written):
 def test_every_rank_can_write_what_it_holds(ranks, log_dir):
     ranks(FSDP.replace("OPTIONS", "{'per_rank': True}"))
     runs = mb.read(log_dir)
-    sizes = [runs[f"rank{rank}"].histograms["params/0/kernel"].value[0][:, 2].sum() for rank in (0, 1)]
+    sizes = [runs[f"rank_0000{rank}"].histograms["params/0/kernel"].value[0][:, 2].sum() for rank in (0, 1)]
     assert sizes == [20, 15]
     assert not runs["."].histograms
-    assert not runs["."].histograms
+
+
+def test_runs_opened_for_each_rank_hold_what_it_holds(ranks, log_dir):
+    script = FSDP.replace("OPTIONS", "{'per_rank': True}")
+    ranks(script, run="mb.Run(log_dir, per_rank=True)")
+    runs = mb.read(log_dir)
+    assert set(runs) == {"rank_00000", "rank_00001"}
+    assert [runs[name].histograms["params/0/kernel"].value[0][:, 2].sum() for name in sorted(runs)] == [20, 15]
 
 
 UNEVEN = """

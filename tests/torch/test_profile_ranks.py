@@ -5,6 +5,8 @@ import socket
 import subprocess
 import sys
 
+import pytest
+
 from multiboard.profile.xspace import HOST_PLANE, find_plane, read_space, stats_of
 
 RANK = """
@@ -20,7 +22,7 @@ rank = dist.get_rank()
 torch.manual_seed(0)
 model = nn.parallel.DistributedDataParallel(nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 3)))
 optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-run = mb.Run(sys.argv[1]) if rank == 0 else None
+run = RUN
 profiler = mb.Profiler(run or sys.argv[1], start=2, steps=3, convert="now")
 watching = mbt.watch(model, optimizer, run, profiler=profiler)
 for step in range(6):
@@ -35,12 +37,13 @@ dist.destroy_process_group()
 """
 
 
-def test_every_rank_writes_its_file_into_one_session(log_dir):
+@pytest.mark.parametrize("run", ["mb.Run(sys.argv[1])", "mb.Run(sys.argv[1]) if rank == 0 else None"])
+def test_every_rank_writes_its_file_into_one_session(run, log_dir):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
     shared |= {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", RANK, str(log_dir)]
+    command = [sys.executable, "-c", RANK.replace("RUN", run), str(log_dir)]
     ranks = [subprocess.Popen(command, env=os.environ | shared | {"RANK": str(rank)}) for rank in range(2)]
     try:
         assert [rank.wait(timeout=120) for rank in ranks] == [0, 0]
