@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 from rich.console import Console
 
+from multiboard.cli_paths import ANY_PATH
 from multiboard.errors import ArgumentError, MultiboardError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class _NotCompared(click.ClickException):
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=_PATH, metavar="RUN RUN...")
+@click.argument("runs", nargs=-1, required=True, type=ANY_PATH, metavar="RUN RUN...")
 @click.option(
     "--tolerance",
     "tolerance",
@@ -47,7 +48,7 @@ class _NotCompared(click.ClickException):
 @click.option("--kind", "kinds", multiple=True, help="Compare this only, e.g. loss or grads. May be repeated.")
 @click.option("--allow-guesses", is_flag=True, help="Compare layers also if it is a guess that they belong together.")
 @click.option(
-    "--oracle", type=_PATH, metavar="RUN", help="The same training in float64: tells which run is wrong, or both alike."
+    "--oracle", type=ANY_PATH, metavar="RUN", help="The same training in float64: tells which run is wrong, or both alike."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--junit", type=_PATH, metavar="FILE", help="Write a report for test tools, too.")

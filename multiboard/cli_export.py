@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
+from multiboard.cli_paths import LOG_DIR
 from multiboard.errors import MultiboardError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from multiboard.export import Exported
 
 
 @click.command()
-@click.argument("path", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("path", type=LOG_DIR)
 @click.option(
     "-o", "--out", default="-", help="A file that ends in .csv, .jsonl or .parquet, also .csv.gz.  [default: standard output]"
 )

@@ -1,4 +1,4 @@
-"""The commands that look after event files: `multiboard repair` and `multiboard inspect`."""
+"""The command that writes clean copies: `multiboard repair`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from multiboard.errors import MultiboardError
 
 if TYPE_CHECKING:
     from multiboard.clean_copy import FileRepair, RunRepair
-    from multiboard.reader import RunData
-    from multiboard.records import Damage
 
 _SHOWN: Final = 5
 """Damaged places of a file that are listed one by one."""
@@ -56,43 +53,3 @@ def _print_file(console: Console, name: str, file: FileRepair) -> None:
         console.print(f"    at byte {place.offset}: {place.reason}", markup=False)
     if len(file.damage) > _SHOWN:
         console.print(f"    and {len(file.damage) - _SHOWN} more places, the last at byte {file.damage[-1].offset}")
-
-
-@click.command()
-@_PATH
-def inspect(path: Path) -> None:
-    """Show what the event files of each run hold: tags by kind, points, first and last step, damage."""
-    from multiboard.reader import read
-
-    try:
-        runs = read(path)
-    except MultiboardError as error:
-        raise click.ClickException(str(error)) from error
-    table = Table("run", "kind", "tag")
-    for heading in ("points", "first step", "last step"):
-        table.add_column(heading, justify="right")
-    console = Console(highlight=False)
-    for name, run in runs.items():
-        for row in _rows(name, run):
-            table.add_row(*row)
-    console.print(table)
-    for name, run in runs.items():
-        for file, places in run.damage.items():
-            console.print(f"{name}/{file}: {_damage(places)}", markup=False, soft_wrap=True)
-
-
-def _rows(name: str, run: RunData) -> list[tuple[str, ...]]:
-    from rich.markup import escape
-
-    from multiboard.contents import KINDS
-
-    return [
-        (escape(name), kind, escape(tag), str(len(column)), str(column.step.min()), str(column.step.max()))
-        for kind in KINDS.values()
-        for tag, column in getattr(run, kind).items()
-    ] or [(escape(name), "-", "-", "0", "-", "-")]
-
-
-def _damage(places: list[Damage]) -> str:
-    first = f"{len(places)} damaged places, the first at byte {places[0].offset}: {places[0].reason}"
-    return first if len(places) > 1 else f"damaged at byte {places[0].offset}: {places[0].reason}"

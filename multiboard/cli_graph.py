@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
+from multiboard.cli_paths import LOG_DIR
 from multiboard.errors import MultiboardError
 
 if TYPE_CHECKING:
-    from multiboard.graph import Summary
+    from pathlib import Path
 
-_DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
+    from multiboard.graph import Summary
 
 
 @click.command()
-@click.argument("path", type=_DIRECTORY)
+@click.argument("path", type=LOG_DIR)
 @click.option("--tag", help="Of a further graph.  [default: the run's own graph]")
 @click.option("--json", "as_json", is_flag=True, help="Print everything that is known of the layers as JSON.")
 @click.option(
-    "--diff", "other", type=_DIRECTORY, help="Another run: list what differs; the exit status is 1 if that is more than names."
+    "--diff", "other", type=LOG_DIR, help="Another run: list what differs; the exit status is 1 if that is more than names."
 )
 def graph(path: Path, tag: str | None, as_json: bool, other: Path | None) -> None:
     """Show the layers of the model of a run: shapes, parameters, FLOPs; or what tells it from that of another run."""

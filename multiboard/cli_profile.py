@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
+from multiboard.cli_paths import LogDir
 from multiboard.errors import MultiboardError
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _log(summary: Summary, run_dir: Path, step: int, session: Path) -> None:
     from multiboard.profile.sessions import listed_name
     from multiboard.run import Run
 
-    with Run(run_dir, facts=False, resume="add") as run:
+    with Run(run_dir, facts=False, resume="add", per_rank=None) as run:
         run.log(summary.scalars(), step)
         for tag, markdown in summary.texts(listed_name(session.absolute())).items():
             run.text(tag, markdown, step)
@@ -101,7 +102,7 @@ def _finish(path: Path, log_summary: bool, console: Console) -> None:
 
 
 @profile.command()
-@click.argument("path", type=_PATH)
+@click.argument("path", type=LogDir(file_okay=True))
 @click.option("--json", "as_json", is_flag=True, help="Print everything that is known as JSON, by host.")
 @click.option("--rows", type=click.IntRange(min=1), default=30, show_default=True, help="Operations to show.")
 def summary(path: Path, as_json: bool, rows: int) -> None:

@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 
 from multiboard.cli_compare import noise_of, tolerances_of
+from multiboard.cli_paths import ANY_PATH
 from multiboard.errors import MultiboardError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ LARGE: Final = 20_000_000
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=_PATH, metavar="RUN [RUN...]")
+@click.argument("runs", nargs=-1, required=True, type=ANY_PATH, metavar="RUN [RUN...]")
 @click.option("-o", "--out", default="report.html", show_default=True, type=_PATH, help="The file.")
 @click.option("--title", help="Title of the page.  [default: the names of the runs]")
 @click.option("--baseline", metavar="NAME", help="The run that the others are compared with.  [default: the first one]")
@@ -36,7 +37,7 @@ LARGE: Final = 20_000_000
 @click.option("--noise", multiple=True, metavar="RUN|f32|bf16", help="As of `multiboard compare`.")
 @click.option("--layers", type=_PATH, metavar="FILE", help="TOML file of layers that belong together.")
 @click.option("--allow-guesses", is_flag=True, help="Compare layers also if it is a guess that they belong together.")
-@click.option("--oracle", type=_PATH, metavar="RUN", help="As of `multiboard compare`; the run is not shown.")
+@click.option("--oracle", type=ANY_PATH, metavar="RUN", help="As of `multiboard compare`; the run is not shown.")
 def report(
     runs: Sequence[Path],
     out: Path,

@@ -48,7 +48,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _check_port(port: int) -> int:
+def check_port(port: int) -> int:
     """Return a port that nobody listens on, or raise DashboardError: another TensorBoard there would answer for ours."""
     with socket.socket() as probe:
         if os.name == "posix":  # where this frees a port that has just been closed, and none that is listened on
@@ -61,14 +61,15 @@ def _check_port(port: int) -> int:
 
 
 def start(
-    log_dir: str | os.PathLike[str], port: int | None = None, options: Sequence[str] = ()
+    log_dir: str | os.PathLike[str], port: int | None = None, options: Sequence[str] = (), prefix: str = ""
 ) -> tuple[subprocess.Popen[bytes], str]:
     """Start TensorBoard in a process of its own.
 
     Args:
         log_dir: the directory of the runs.
         port: by default a free one.
-        options: more arguments for TensorBoard.
+        options: more arguments for TensorBoard, which count more than those of this function.
+        prefix: of the paths, e.g. '/board', for a proxy in front of it.
 
     Returns:
         The process and the address; it may not answer yet, see `wait_until_ready`.
@@ -79,10 +80,11 @@ def start(
     """
     if find_spec("tensorboard") is None:
         raise MissingFrameworkError("the dashboard", "TensorBoard", "tensorboard")
-    port = free_port() if port is None else _check_port(port)
+    port = free_port() if port is None else check_port(port)
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", os.fspath(log_dir), "--host", HOST, "--port", str(port)]
-    process = subprocess.Popen([*command, SAMPLES, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
-    return process, f"http://{HOST}:{port}/"
+    command += [SAMPLES, *([f"--path_prefix={prefix}"] if prefix else []), *options]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
+    return process, f"http://{HOST}:{port}{prefix}/"
 
 
 def wait_until_ready(process: subprocess.Popen[bytes], address: str, timeout: float = 120.0) -> None:
@@ -92,11 +94,12 @@ def wait_until_ready(process: subprocess.Popen[bytes], address: str, timeout: fl
         DashboardError: it ended, or did not answer in time.
     """
     deadline = time.monotonic() + timeout
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy leads to the loopback interface
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise has_ended(process)
         try:
-            with urllib.request.urlopen(address + "data/environment", timeout=5):  # noqa: S310  # a loopback address of ours
+            with direct.open(address + "data/environment", timeout=5):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)

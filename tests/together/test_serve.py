@@ -36,12 +36,18 @@ def runs(tmp_path):
     return tmp_path
 
 
-def serve(runs, lines, before="pass", end=signal.SIGINT):
+@pytest.fixture
+def serve(runs, without_tensorflow):
+    """A function that runs the command."""
+    return lambda *arguments, **options: _serve(runs, without_tensorflow, *arguments, **options)
+
+
+def _serve(runs, environment, lines, before="pass", end=signal.SIGINT):
     """Return the first lines that the command prints, and how the addresses in them answered, until a signal ends it."""
     # A test run in the background is started with SIGINT ignored, and hands that on.
     listen = f"import runpy, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); {before}; "
     start = [sys.executable, "-c", listen + "runpy.run_module('multiboard.cli', run_name='__main__')", "serve", str(runs)]
-    process = subprocess.Popen(start, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(start, stdout=subprocess.PIPE, text=True, env=environment)
     try:
         printed = [next(process.stdout).strip() for _ in range(lines)]
         answers = []
@@ -61,20 +67,20 @@ def test_the_command_that_is_printed_can_be_pasted_whatever_the_directory_is_cal
     ]  # fmt: skip
 
 
-def test_it_names_timelines_that_open_without_the_internet(runs):
-    printed, answers = serve(runs, 4)
+def test_it_names_timelines_that_open_without_the_internet(serve):
+    printed, answers = serve(4)
     assert "need the internet in the browser" in printed[2]
     assert "step_000500" in printed[3]
     assert answers == [200, 200]
 
 
-def test_it_says_how_to_install_what_shows_profiles(runs):
-    printed, _ = serve(runs, 3, before="sys.modules['xprof'] = None")
+def test_it_says_how_to_install_what_shows_profiles(serve):
+    printed, _ = serve(3, before="sys.modules['xprof'] = None")
     assert "pip install 'multiboard[profile]'" in printed[2]
 
 
-def test_whoever_ends_the_command_ends_tensorboard(runs):
-    printed, answers = serve(runs, 2, end=signal.SIGTERM)
+def test_whoever_ends_the_command_ends_tensorboard(serve):
+    printed, answers = serve(2, end=signal.SIGTERM)
     assert answers == [200]
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(ADDRESS.search(printed[1])[0], timeout=10)
