@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Self
 import keras
 
 from multiboard import tags
+from multiboard.directories import claim_directory
 from multiboard.errors import MultiboardError, MultiboardWarning
 from multiboard.run import Run
 from multiboard_keras.batches import Batches, Fit
-from multiboard_keras.directories import claim_directory
 from multiboard_keras.epochs import Epochs
 from multiboard_keras.gradients import micro_batches
 from multiboard_keras.naming import KerasNaming, UniformNaming

@@ -11,10 +11,11 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from multiboard.arguments import check_log_dir
+from multiboard.directories import claim_directory, trial_name
 from multiboard.errors import ArgumentError
 from multiboard.kinds.hparams import flatten, take_experiment
+from multiboard.urls import is_url, join
 from multiboard_keras.capture import TensorBoard
-from multiboard_keras.directories import claim_directory, trial_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -126,7 +127,8 @@ class HParams(TensorBoard):
 
     def _directory(self) -> str:
         if self._name is not None:
-            return os.fspath(Path(self._sweep, self._name))
+            below = os.fspath(self._sweep)
+            return join(below, self._name) if is_url(below) else os.fspath(Path(below, self._name))
         return claim_directory(self._sweep, trial_name(self._values))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +17,7 @@ from multiboard_keras.profile import check_one_window
 from multiboard_keras.samples import Samples
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable
 
     from multiboard.exact import Exact
@@ -112,7 +112,7 @@ def check_options(  # the callback's own arguments
     Raises:
         ArgumentError: an argument is not one of the possible ones.
     """
-    _check_local(log_dir)
+    check_log_dir(log_dir)
     if hparams is not None and not isinstance(hparams, Mapping):
         raise ArgumentError("hparams", hparams, "pass a mapping of names to values, e.g. {'lr': 1e-3}")
     if run is not None and hparams is not None:
@@ -139,11 +139,6 @@ def check_options(  # the callback's own arguments
         hparams=hparams,
         exact=check_exact(exact, 0 if every is None else every),
     )
-
-
-def _check_local(log_dir: object) -> None:
-    if "://" in os.fsdecode(check_log_dir(log_dir)):
-        raise ArgumentError("log_dir", log_dir, "pass a directory of this machine; remote ones are not supported yet")
 
 
 def _check_freq(name: str, freq: object) -> int:

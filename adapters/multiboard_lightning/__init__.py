@@ -2,11 +2,12 @@
 
     import multiboard.lightning as mbl
     trainer = Trainer(logger=mbl.Logger("runs/first"), callbacks=[mbl.Watch(every=100)])
+    fabric = Fabric(loggers=mbl.Logger("runs/first"))
 
 - `logger`: what Lightning logs, in the run.
 - `callback`: attaches `multiboard.torch.watch` to the optimizers.
 - `experiment`: the SummaryWriter that code written for TensorBoardLogger reaches for.
-- `metrics`, `steps`: the uniform tags of what Lightning logs, and which step it means.
+- `metrics`, `steps`: which part of a fit what Lightning logs belongs to, and which step it means.
 """
 
 from multiboard_lightning.callback import Watch

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from multiboard.arguments import check_positive, check_run
 from multiboard.loop import count_examples
 from multiboard.meter import Calls
+from multiboard.trainers import reporting
 from multiboard_lightning import steps
 from multiboard_lightning._compat import Callback
 from multiboard_lightning.logger import Logger
 from multiboard_torch import Meter, watch
-from multiboard_torch.trainers import check_watch_options, reporting
+from multiboard_torch.trainers import check_watch_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,13 +14,14 @@ from multiboard import tags
 from multiboard.arguments import check_log_dir, check_run
 from multiboard.errors import ArgumentError
 from multiboard.last_step import last_step
+from multiboard.metric_names import by_tag
 from multiboard.run import Run
+from multiboard.trainers import StepCounts, log_each
 from multiboard.writer.runs import open_run
 from multiboard_lightning import steps
 from multiboard_lightning._compat import LightningLogger, rank, rank_zero_experiment, rank_zero_only
 from multiboard_lightning.experiment import Experiment
-from multiboard_lightning.metrics import split_of, tag_of
-from multiboard_torch.trainers import log_each
+from multiboard_lightning.metrics import split_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Logger(LightningLogger):
-    """Log what a Lightning Trainer logs, under the tags and steps of all adapters of multiboard.
+    """Log what a Lightning Trainer or Fabric logs, under the tags and steps of all adapters of multiboard.
 
     'train_loss' becomes `train/loss`, 'val_acc' `val/acc`, 'test_x' `test/x` and 'epoch' `train/epoch`. A name with a '/' stays,
     any other goes under the split that is running. Step n is the n-th update, from 0: the batches that `accumulate_grad_batches`
@@ -44,6 +45,10 @@ class Logger(LightningLogger):
     wants no wait at all calls `self.logger.run.log({"train/loss": loss}, step)`.
 
     Only the first process of a distributed training writes. No graph is traced.
+
+    With `Fabric(loggers=...)` the steps are those that `fabric.log` and `fabric.log_dict` are given; the n-th value of a name
+    that comes without one is at step n. Fabric tells no logger of the end: `fabric.logger.finalize("success")` closes the run,
+    and otherwise the end of the program does.
 
     Args:
         log_dir: the run directory, without `run`; checkpoints go below it. The run is opened at the start of a fit or an
@@ -80,6 +85,8 @@ class Logger(LightningLogger):
         self._run: Run | None = None
         self._written_hparams: dict[str, Any] | None = None
         self._trainer: Any = lambda: None
+        self._counts: StepCounts | None = None
+        self._without_trainer = True
         self._last = 0
         self._epoch_step: int | None = None
         self._experiment = Experiment(self.log_dir, self._open, self._add_hparams if self._given is None else None)
@@ -142,11 +149,14 @@ class Logger(LightningLogger):
 
         Args:
             metrics: by name: numbers or 0-d tensors.
-            step: as Lightning counts; None is that of the update that is being made, or was made last.
+            step: as Lightning counts; None is that of the update that is being made, or was made last. Without a Trainer None is
+                the step after the last one of these names.
         """
         with self._reporting("metrics"):
             trainer = self._trainer()
-            if trainer is None or not trainer.sanity_checking:  # it is before the first step
+            if self._without_trainer:
+                self._log(metrics, self._counted(metrics, step), "train")
+            elif trainer is None or not trainer.sanity_checking:  # it is before the first step
                 self._log(metrics, self._step_of(trainer, metrics, step), split_of(trainer))
 
     @rank_zero_only
@@ -180,7 +190,7 @@ class Logger(LightningLogger):
         except RuntimeError:  # the module belongs to none
             trainer = None
         if trainer is not None:
-            self._trainer = weakref.ref(trainer)
+            self._trainer, self._without_trainer = weakref.ref(trainer), False
         if trainer is None or not (_is_resumed(trainer) or trainer.predicting):
             self._open()
 
@@ -205,7 +215,7 @@ class Logger(LightningLogger):
         if self._run is None:
             self._run, self._last = self._open_first()
         elif self._run.closed:  # by an earlier fit, or by a fork
-            self._run = Run(self._log_dir, facts=False)
+            self._run = Run(self._log_dir, facts=False, per_rank=None)
         return self._run
 
     def _open_first(self) -> tuple[Run, int]:
@@ -218,8 +228,14 @@ class Logger(LightningLogger):
             if _is_resumed(trainer) and done:
                 return open_run(self._log_dir, first_step=done, facts=self._facts), done - 1
         resume = self._resume if self._resume is not None else trainer is None or _is_resumed(trainer)
-        run = Run(self._log_dir, facts=self._facts, resume=resume)
+        run = Run(self._log_dir, facts=self._facts, resume=resume, per_rank=None)
         return run, max(run.start_step - 1, 0)
+
+    def _counted(self, metrics: Mapping[str, Any], step: int | None) -> int:
+        if self._counts is None:
+            self._counts = StepCounts(self._open().start_step)
+        self._last = self._counts.step(metrics, step)
+        return self._last
 
     def _step_of(self, trainer: Trainer | None, metrics: Mapping[str, Any], step: int | None) -> int:
         if trainer is None:
@@ -237,7 +253,7 @@ class Logger(LightningLogger):
     def _log(self, metrics: Mapping[str, Any], step: int, split: str) -> None:
         run = self._open()
         self._write_hparams()
-        numbers = {tag_of(name, split): number for name, number in metrics.items()}
+        numbers = by_tag(metrics, split)
         if step == self._epoch_step:
             numbers.pop(tags.EPOCH, None)
         elif tags.EPOCH in numbers:

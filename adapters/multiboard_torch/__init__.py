@@ -18,9 +18,10 @@
 - `meter`, `loop`: the time of steps, and the loop that takes it; `memory`: what accelerators hold.
 - `graph`: records what a model does; `tracing`: how.
 - `profile`: PyTorch's profiler for one window of `multiboard.Profiler`, with `profile_layers`, `profile_devices` and
-  `profile_export`; `profile_handler`: sessions of traces that a program makes itself.
+  `profile_export`; `profile_handler`: sessions of traces that a program makes itself; `compiled_graphs`: the layers of what
+  `torch.compile` has compiled.
 - `threads`: keeps the writer thread on one core.
-- `_compat`, `_compat_profiler`: private names of PyTorch.
+- `_compat`, `_compat_profiler`, `_compat_inductor`: private names of PyTorch.
 """
 
 from multiboard_torch.attach import watch

@@ -9,7 +9,7 @@ import torch
 from torch import distributed as dist
 from torch import nn
 
-from multiboard import tags
+from multiboard import ranks, tags
 from multiboard.arguments import check_positive, check_run, check_start_step
 from multiboard.errors import ArgumentError
 from multiboard.exact import check_exact
@@ -66,11 +66,13 @@ def watch(
     each; a parameter that none of them holds is written by the first one, and totals like `norm/grads` are those of each watch.
 
     Args:
-        model: the model, also wrapped (DataParallel, DistributedDataParallel), sharded (`fully_shard`) or compiled.
+        model: the model, also wrapped (DataParallel, DistributedDataParallel, Lightning Fabric), sharded (`fully_shard`) or
+            compiled.
         optimizer: the optimizer that updates the model, or a part of it; or several that make one update together, also one per
             parameter that steps inside the backward pass. Gradients are seen in a step pre-hook, or after the step if it is given
             a closure, which computes them.
-        run: the run to write to. On other ranks than 0 of a distributed job it may be None, and is not written to.
+        run: the run to write to. Of a distributed job every rank may open the same one, or pass None on others than 0, which
+            take part in the sums and write nothing.
         every: updates from one capture to the next, at least 1; step 0 is captured.
         log: any of 'params', 'grads', 'updates', 'optimizer_state' (as update n has used it) and 'buffers' (running means).
         activations: layers whose outputs are written as `activations/<layer>`: patterns such as 'encoder.*', compiled regular
@@ -82,7 +84,8 @@ def watch(
         sample: values of a tensor that are counted at most, evenly spaced; norms are always those of all values.
         overhead: share of the time that captures may take, e.g. 0.01: they are spaced out where they take more. The share of the
             last one is written as `multiboard/overhead`.
-        per_rank: every process writes what it holds (its shards) to a run of its own, `rank<i>` below the directory of rank 0's.
+        per_rank: every process writes what it holds (its shards) to a run of its own: the given one if that was opened with
+            `per_rank=True`, else `rank_<number>` below the directory of rank 0's.
         start_step: number of updates made before, when a training is resumed.
         profiler: a `multiboard.Profiler` that follows the updates, e.g. `mb.Profiler(run, start=500)`, one per process.
         exact: a `multiboard.Exact` that says of which tensors all elements are kept, and at which steps, as `exact/<group>/...`;
@@ -110,6 +113,7 @@ def watch(
     """
     if not isinstance(model, nn.Module):
         raise ArgumentError("model", model, "pass the torch.nn.Module that is trained")
+    model = _without_fabric(model)
     optimizers = _check_optimizers(optimizer)
     check_start_step(start_step)
     check_profiler(profiler)
@@ -133,6 +137,13 @@ def watch(
         handle.remove()
         raise
     return handle
+
+
+def _without_fabric(model: nn.Module) -> nn.Module:
+    """Return what `Fabric.setup` has wrapped: its wrapper holds the model twice, under names of its own."""
+    while type(model).__name__ == "_FabricModule":
+        model = model._forward_module  # type: ignore[assignment]  # noqa: SLF001  # `module` would leave out what else wraps it
+    return model
 
 
 def _check_optimizers(optimizer: object) -> Sequence[Optimizer]:
@@ -165,10 +176,23 @@ def _run_of_rank(run: Run | None, *, per_rank: bool) -> Run | None:
         check_run(run)
     if not per_rank:
         return run if rank == 0 else None
-    place = [run.log_dir if run is not None else None]
+    return _own_run(run, rank)
+
+
+def _own_run(run: Run | None, rank: int) -> Run:
+    """Return the run of this rank alone; all ranks ask for theirs at the same time."""
+    told: list[Any] = [run and run.log_dir, run and run.url]
     if distributed.processes() > 1:
-        dist.broadcast_object_list(place, src=0)
-    return run.child(f"rank{rank}") if run is not None and rank == 0 else Run(Path(str(place[0])) / f"rank{rank}", facts=False)
+        dist.broadcast_object_list(told, src=0)
+    name, first = ranks.directory(rank), Path(str(told[0]))
+    if run is not None and Path(run.log_dir).name == name:
+        return run
+    if told[1] is not None:
+        raise ArgumentError("run", run, "open it with per_rank=True, so that each rank uploads a run of its own")
+    if run is not None and rank == 0:
+        return run.child(name)
+    top = first.parent if first.name == ranks.directory(0) else first
+    return Run(top / name, facts=False, per_rank=None)
 
 
 def _processes(model: nn.Module, *, per_rank: bool, activations: bool, overhead: float | None) -> Processes:

@@ -14,10 +14,12 @@ from multiboard.arguments import check_log_dir, check_positive, check_run
 from multiboard.errors import ArgumentError
 from multiboard.meter import Calls
 from multiboard.run import Run
+from multiboard.trainers import log_each, reporting
+from multiboard.urls import is_url, join
 from multiboard.writer.runs import open_run
 from multiboard_torch import Meter, watch
 from multiboard_torch.rates import learning_rates
-from multiboard_torch.trainers import check_watch_options, log_each, reporting
+from multiboard_torch.trainers import check_watch_options
 from multiboard_transformers.config import hyper_parameters
 from multiboard_transformers.metrics import sort
 
@@ -167,7 +169,7 @@ class Callback(TrainerCallback):
         self._run = self._given
         if self._run is None:
             directory, done = self._directory(args, state), state.global_step
-            self._run = open_run(directory, first_step=done, facts=True) if done else Run(directory)
+            self._run = open_run(directory, first_step=done, facts=True) if done else Run(directory, per_rank=None)
             self._run.hparams(hyper_parameters(args, model) | dict(self._config))
 
     def _attach(self, state: TrainerState, model: Any, optimizer: Any) -> None:
@@ -203,9 +205,11 @@ class Callback(TrainerCallback):
 
     def _directory(self, args: TrainingArguments, state: TrainerState) -> str:
         given = self._log_dir or _stated_directory(args)
-        directory = Path(given) if given else Path(args.output_dir or ".", "runs")
+        directory = os.fspath(given or Path(args.output_dir or ".", "runs"))
         trial = getattr(state, "trial_name", None) if getattr(state, "is_hyper_param_search", False) else None
-        return str(directory / trial if trial else directory)
+        if trial is None:
+            return directory
+        return join(directory, trial) if is_url(directory) else str(Path(directory, trial))
 
     def _detach(self) -> None:
         handle, self._handle, self._meter = self._handle, None, None
