@@ -26,19 +26,25 @@ from multiboard.errors import (
 from multiboard.run import Run
 
 if TYPE_CHECKING:
+    from multiboard.adapter_registry import adapters, watch
+    from multiboard.alerts import Alert, Alerts
     from multiboard.buckets import Statistics
     from multiboard.clean_copy import repair
     from multiboard.compare.comparison import compare
+    from multiboard.conversion import convert
     from multiboard.exact import Exact
     from multiboard.global_summary_writer import GlobalSummaryWriter
     from multiboard.page.notebook import show
     from multiboard.profile.profiler import Profiler
     from multiboard.reader import Column, RunData, read
+    from multiboard.remote.options import RemoteOptions
     from multiboard.summary_writer import SummaryWriter
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Alert",
+    "Alerts",
     "ArgumentError",
     "ClosedRunError",
     "Column",
@@ -50,6 +56,7 @@ __all__ = [
     "MultiboardWarning",
     "Profiler",
     "ReadError",
+    "RemoteOptions",
     "Run",
     "RunData",
     "Statistics",
@@ -60,23 +67,32 @@ __all__ = [
     "ValueKindError",
     "ValueShapeError",
     "__version__",
+    "adapters",
     "compare",
+    "convert",
     "read",
     "repair",
     "show",
+    "watch",
 ]
 
 _LAZY = {
+    "Alert": "multiboard.alerts",
+    "Alerts": "multiboard.alerts",
     "Statistics": "multiboard.buckets",
     "read": "multiboard.reader",
     "repair": "multiboard.clean_copy",
+    "convert": "multiboard.conversion",
     "Column": "multiboard.reader",
     "Exact": "multiboard.exact",
     "RunData": "multiboard.reader",
+    "RemoteOptions": "multiboard.remote.options",
     "SummaryWriter": "multiboard.summary_writer",
     "GlobalSummaryWriter": "multiboard.global_summary_writer",
     "Profiler": "multiboard.profile.profiler",
     "show": "multiboard.page.notebook",
+    "adapters": "multiboard.adapter_registry",
+    "watch": "multiboard.adapter_registry",
 }
 
 

@@ -18,7 +18,7 @@ from multiboard.protocols import is_pending
 from multiboard.values import IMMEDIATE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
 
     import numpy.typing as npt
@@ -60,6 +60,10 @@ _FOREIGN: Final = (
     ("pil", "PIL.Image", ("Image",)),
 )
 """Framework, module and classes of its arrays."""
+
+
+hosts: Final[dict[type, Callable[[Any], npt.NDArray[Any]]]] = {}
+"""By class: what makes a NumPy array of an array of a framework whose adapter is in another package."""
 
 
 REFERENCES: Final[set[type]] = set(IMMEDIATE)
@@ -108,6 +112,8 @@ def take_scalar(tag: str, value: Foreign) -> Foreign:
         if framework in {"jax", "tensorflow"}:
             REFERENCES.add(type(value))
         return value
+    if type(value) in hosts:
+        return take_scalar(tag, hosts[type(value)](value))
     if hasattr(type(value), "__float__"):
         return float(value)
     raise ValueKindError(tag, value, _SCALAR_RULE)
@@ -167,6 +173,8 @@ def take_array(tag: str, value: Foreign) -> Foreign:
         return value.detach().cpu().clone() if value.device.type == "cpu" else torch_values.Array(value)
     if framework in {"jax", "tensorflow"}:
         return value  # immutable; a donated jax array is reported when it is fetched
+    if type(value) in hosts:
+        value = hosts[type(value)](value)
     try:
         array = copies.copy(value)  # the caller may go on writing into its array
     except ValueError as error:

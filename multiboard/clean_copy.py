@@ -9,27 +9,24 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from multiboard import wire
 from multiboard.encode import file_version, session_start
 from multiboard.errors import ArgumentError, ReadError
-from multiboard.events import read_value
-from multiboard.fields import fields
-from multiboard.files import is_event_file
-from multiboard.history import WHOLE_RECORD, History
+from multiboard.excerpts import excerpt
+from multiboard.files import event_files, is_event_file
+from multiboard.history import History
 from multiboard.overwritten import overwritten, rising
 from multiboard.records import frame, payload_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from multiboard.history import Points
     from multiboard.records import Damage
-
-_VERSION, _SUMMARY, _SESSION_LOG, _VALUE = (3, 2), (5, 2), (7, 2), (1, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +106,7 @@ def repair(path: str | os.PathLike[str], out: str | os.PathLike[str] | None = No
 
 
 def _repair_run(directory: Path, target: Path) -> RunRepair:
-    paths = sorted(filter(is_event_file, directory.iterdir()))
+    paths = event_files(directory)
     contents = [path.read_bytes() for path in paths]
     history = History()
     damage = [tuple(history.add_file(data)) for data in contents]
@@ -155,7 +152,7 @@ def _clean_records(contents: list[bytes], history: History, points: Points, kept
             end = offset + 16 + int.from_bytes(data[offset : offset + 8], "little")
             yield data[offset:end]
         else:
-            yield frame(_reduced(payload_at(data, offset) or b"", {names[kept.tag[row]] for row in rows}, lacking))
+            yield frame(excerpt(payload_at(data, offset) or b"", {names[kept.tag[row]] for row in rows}, lacking))
 
 
 def _by_record(points: Points) -> Iterator[tuple[int, int, range]]:
@@ -192,35 +189,3 @@ def _guessed_metadata(payload: bytes, tag: str) -> bytes:
     value = next(value for value in map(proto.Value.FromString, values) if value.tag == tag)
     plugin = lone_plugin(value)
     return wire.metadata(plugin, wire.SCALAR if plugin == "scalars" else wire.TENSOR)
-
-
-def _reduced(payload: bytes, tags: set[str | None], metadata: Mapping[str | None, bytes]) -> bytes:
-    """Return an event with some of its values.
-
-    Args:
-        payload: the whole event.
-        tags: of the values that stay; `WHOLE_RECORD` for what it holds beside values.
-        metadata: by tag the field that its value lacks.
-    """
-    parts, last = [], 0
-    for number, kind, begin, end in fields(payload, 0, len(payload)):
-        if (number, kind) == _SUMMARY:
-            parts.append(wire.message(5, *_reduced_values(payload, begin, end, tags, metadata)))
-        elif number in _KEPT or (WHOLE_RECORD in tags and (number, kind) not in {_VERSION, _SESSION_LOG}):
-            parts.append(payload[last:end])
-        last = end
-    return b"".join(parts)
-
-
-_KEPT: Final = {1, 2}
-"""Wall time and step."""
-
-
-def _reduced_values(
-    payload: bytes, begin: int, end: int, tags: set[str | None], metadata: Mapping[str | None, bytes]
-) -> Iterator[bytes]:
-    for number, kind, start, stop in fields(payload, begin, end):
-        if (number, kind) == _VALUE:
-            tag = read_value(payload, start, stop).tag
-            if tag in tags:
-                yield wire.message(1, payload[start:stop], metadata.get(tag, b""))

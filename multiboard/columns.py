@@ -56,7 +56,7 @@ class Points:
 
 
 def scalar_columns(
-    data: bytes, records: npt.NDArray[np.int64], damage: list[Damage]
+    data: bytes, records: npt.NDArray[np.int64], damage: list[Damage], fewest: int = _FEWEST
 ) -> tuple[list[Points], npt.NDArray[np.int64]]:
     """Take the scalars that can be read together.
 
@@ -64,6 +64,7 @@ def scalar_columns(
         data: the content of a file.
         records: offsets of all its records, ascending, as `multiboard.records.walk` returns them.
         damage: receives one entry per record that was taken and has the wrong checksum.
+        fewest: records of one length from which on they are looked at.
 
     Returns:
         The points, and the offsets of all records that were not looked at, ascending.
@@ -71,7 +72,7 @@ def scalar_columns(
     points: list[Points] = []
     rest: list[npt.NDArray[np.int64]] = []
     for length, group in _by_length(data, records):
-        if len(group) >= _FEWEST and _SHORTEST <= length <= _LONGEST:
+        if len(group) >= fewest and _SHORTEST <= length <= _LONGEST:
             group = _read_length(data, group, length, points, damage)  # noqa: PLW2901  # what is left of it
         rest.append(group)
     return points, np.sort(np.concatenate(rest)) if rest else records

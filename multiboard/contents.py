@@ -122,16 +122,7 @@ class Contents:
         """Read records one by one."""
         singles: dict[tuple[str, str], _Singles] = {}
         undescribed: list[tuple[int, Any, bytes]] = []
-        for offset in records.tolist():
-            payload = payload_at(data, offset)
-            if payload is None:
-                damage.append(payload_damage(data, offset))
-                continue
-            try:
-                event = proto.Outline.FromString(payload)
-            except Exception as error:  # noqa: BLE001  # protobuf's DecodeError has moved between versions
-                damage.append(Damage(offset, f"a record is no Event: {error}"))
-                continue
+        for offset, event in outlines(data, records, damage):
             if event.graph_def:
                 _add(singles, ("graphs", RUN_GRAPH), offset, event, event.graph_def)
             undescribed += [
@@ -210,11 +201,31 @@ class Contents:
             self._chunks.setdefault(key, []).append(_in_order(found.pop(key), key[0] == "scalars"))
 
 
+def outlines(data: bytes, records: npt.NDArray[np.int64], damage: list[Damage]) -> Iterator[tuple[int, Any]]:
+    """Yield offset and outline of every record that holds an Event.
+
+    Args:
+        data: an event file.
+        records: offsets of records, int64 `[n]`.
+        damage: receives an entry for every other one.
+    """
+    for offset in records.tolist():
+        payload = payload_at(data, offset)
+        if payload is None:
+            damage.append(payload_damage(data, offset))
+            continue
+        try:
+            event = proto.Outline.FromString(payload)
+        except Exception as error:  # noqa: BLE001  # protobuf's DecodeError has moved between versions
+            damage.append(Damage(offset, f"a record is no Event: {error}"))
+        else:
+            yield offset, event
+
+
 def _add(singles: dict[tuple[str, str], _Singles], key: tuple[str, str], offset: int, event: Any, value: Any) -> None:
-    if key not in singles:
-        singles[key] = _Singles(array("d") if key[0] == "scalars" else [])
-    one = singles[key]
-    one.value.append(value)  # first: it raises if the value is no number
+    one = singles.get(key) or _Singles(array("d") if key[0] == "scalars" else [])
+    one.value.append(value)  # first: it raises if the value is no number, and a tag without points has no place
+    singles[key] = one
     one.record.append(offset)
     one.step.append(event.step)
     one.wall_time.append(event.wall_time)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from multiboard.delivery import deliver, deliver_drops, deliver_scalars, guarded
 from multiboard.exits import watch_pipeline
 from multiboard.forks import ForkableLock
+from multiboard.lane import later
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,27 +30,34 @@ class DirectLane:
         self.sink = sink
         self.numbers: tuple[Logged, ...] = ()
         self.limit = 0  # nothing is ever queued
+        self._reached: int | None = None
         self._pipeline = pipeline
 
     def append(self, logged: Logged) -> None:
         """Write scalars."""
+        self._reached = later(self._reached, logged[2])
         self._pipeline.write_scalars(self.sink, logged)
 
     def overflow(self, logged: Logged) -> None:
         """Write scalars."""
-        self._pipeline.write_scalars(self.sink, logged)
+        self.append(logged)
 
     def put_scalars(self, scalars: Scalars) -> None:
         """Write scalars of any kind."""
-        self._pipeline.write_scalars(self.sink, scalars)
+        self.append(scalars)
 
     def put(self, value: Value, kind: str, tag: object, step: int) -> None:
         """Write any other value."""
+        self._reached = later(self._reached, step)
         self._pipeline.write(self.sink, value, kind, len(tag) if isinstance(tag, tuple) else 1, step)
 
     def put_once(self, value: Value) -> None:
         """Write a value of which there is one in a run."""
         self._pipeline.write(self.sink, value)
+
+    def newest_step(self) -> int | None:
+        """Return the largest step that was put; None before the first."""
+        return self._reached
 
     def end(self, value: Value) -> None:
         """Write the last value in a signal handler, unless it has interrupted a call that is writing."""
@@ -109,12 +117,12 @@ class DirectPipeline:
                 lock.release()
 
     def _write(self, sink: Sink, action: Callable[[], None]) -> None:
-        self._writing = True
+        outer, self._writing = self._writing, True  # an observer logs while another call is being written
         try:
             action()
             self._finish(sink)
         finally:
-            self._writing = False
+            self._writing = outer
 
     def _has_room(self, sink: Sink, kind: str, count: int, step: int) -> bool:
         if sink not in self._sinks:  # closed by another thread
@@ -146,8 +154,19 @@ class DirectPipeline:
     def stop_soon(self) -> None:
         """Do nothing: nothing is left to be written."""
 
-    def join(self, timeout: float) -> None:
-        """Do nothing: there is no writer to wait for."""
+    def join(self, timeout: float | None = None) -> None:  # noqa: ARG002  # of `Pipeline`
+        """Close what has to be uploaded, unless the signal that ends the program has interrupted a call that is writing."""
+        lock = self._lock.current
+        uploads = any(hasattr(sink, "close_timeout") for sink in self._sinks)
+        if uploads and not self._writing and lock.acquire(blocking=False):
+            try:
+                while self._sinks:
+                    guarded(self._sinks.pop().close, self._reports)
+            finally:
+                lock.release()
+
+    ending = False
+    """Nothing is written later."""
 
     def close(self) -> None:
         """Close the files; a second call does nothing."""

@@ -37,9 +37,16 @@ def file_version(wall_time: float) -> bytes:
     return wire.event(wall_time, 0, wire.message(3, _FILE_VERSION))
 
 
-def session_start(wall_time: float, step: int) -> bytes:
-    """Return the second record of every file; the Python reader purges from `step` on when it sees another one."""
-    return wire.event(wall_time, step, wire.message(7, wire.integer(1, _SESSION_START)))
+def session_start(wall_time: float, step: int, note: bytes = b"") -> bytes:
+    """Return the second record of every file; the Python reader purges from `step` on when it sees another one.
+
+    Args:
+        wall_time: seconds since the epoch.
+        step: from which on the file writes.
+        note: a message in ASCII, which no reader shows.
+    """
+    said = wire.message(3, note) if note else b""
+    return wire.event(wall_time, step, wire.message(7, wire.integer(1, _SESSION_START), said))
 
 
 class ScalarsTemplate:

@@ -159,7 +159,7 @@ def _type_name(value: object) -> str:
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
 
 
-def cause_of(error: Exception, action: str) -> str:
+def cause_of(error: BaseException, action: str) -> str:
     """Return what the reports of a run count under, so that the same thing that goes wrong again is said once.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,6 +16,7 @@ from multiboard.redescribe import redescribe
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from multiboard.files import Space
     from multiboard.reports import Reports
 
 
@@ -28,12 +30,18 @@ class FileOptions(NamedTuple):
             written, if that is a smaller one. None does not resume.
         max_bytes: bytes from which on a file is closed and a new one begun; None has no limit.
         suffix: goes to the end of the file names.
+        after: name of an event file that was in the directory, and behind which the new ones sort.
+        space: what the records in the files are counted in; None is all of the disk.
+        finished: called with the path and the bytes of every file that gets no more records, and may take it away.
     """
 
     first_step: int | None = 0
     resume_step: int | None = None
     max_bytes: int | None = None
     suffix: str = ""
+    after: str = ""
+    space: Space | None = None
+    finished: Callable[[str, int], None] | None = None
 
 
 class EventWriter:
@@ -54,13 +62,22 @@ class EventWriter:
     def __init__(self, log_dir: str, reports: Reports, options: FileOptions) -> None:
         self._log_dir, self._reports, self._options = log_dir, reports, options
         resumed = options.resume_step or None
-        self._file = EventFile(log_dir, None if resumed else options.first_step, options.suffix)
+        self._file = self._new_file(None if resumed else options.first_step, options.after)
         self._empty_size = self._file.size
         self._resume_step = resumed
         self._backlog = Backlog(self._file, reports)
         self.encoder = Encoder()
         self._seen, self._missing = True, False
         self._say_second_writer()
+
+    def _new_file(self, first_step: int | None = None, after: str = "") -> EventFile:
+        file = EventFile(self._log_dir, first_step, self._options.suffix, after=after)
+        file.space = self._options.space
+        return file
+
+    def _next_file(self) -> EventFile:
+        """Return a new file behind the live one, which may be gone by now."""
+        return self._new_file(after=os.path.basename(self._file.path) if self._options.finished else "")
 
     def _say_second_writer(self) -> None:
         for other in self._file.others_being_written():
@@ -98,7 +115,7 @@ class EventWriter:
         """Begin a new file in the place of a deleted one; tell whether there is one."""
         if self._missing:
             try:
-                self._continue_in(EventFile(self._log_dir, None, self._options.suffix))
+                self._continue_in(self._next_file())
             except OSError as error:
                 self._reports.add("no new file", f"{error} Values stay in memory and are written when it can.")
                 return False
@@ -128,10 +145,24 @@ class EventWriter:
         if limit is None or self._missing or held + size <= limit or held <= self._empty_size or not self._backlog.flush():
             return False
         try:
-            self._continue_in(EventFile(self._log_dir, None, self._options.suffix))
+            self._continue_in(self._next_file())
         except OSError as error:
             self._reports.add("rotation failed", f"{self._file.path} goes on beyond max_file_bytes={limit}: {error}")
             return False
+        self.encoder = Encoder()
+        return True
+
+    def rotate(self) -> bool:
+        """Go on in a new file, if the live one holds anything; tell whether that was done. What is held goes there, too."""
+        if self._missing or self._file.size <= self._empty_size:
+            return False
+        try:
+            self._continue_in(self._next_file())
+        except OSError as error:
+            self._reports.add("rotation failed", f"{self._file.path} goes on: {error}")
+            return False
+        if self._backlog.size:
+            self._backlog.change(partial(redescribe, metadata=self.encoder.metadata, described=set()))
         self.encoder = Encoder()
         return True
 
@@ -143,6 +174,11 @@ class EventWriter:
             finished.close()
         except OSError as error:  # e.g. a network disk that could not keep what it had taken
             self._reports.add("closing failed", f"{finished.path} could not be closed ({error.strerror}).")
+        self._hand_over(finished)
+
+    def _hand_over(self, file: EventFile) -> None:
+        if self._options.finished is not None:
+            self._options.finished(file.path, file.size)
 
     def table_rows(self, record_bytes: int) -> int | None:
         """Return how many records of a size may be written at once, so that files end near their limit; None is any number."""
@@ -162,7 +198,10 @@ class EventWriter:
     def close(self) -> None:
         """Flush and close the file; says how many records the disk refused until the end."""
         self._backlog.close(possible=self._find_file())
-        self._file.close()
+        try:
+            self._file.close()
+        finally:
+            self._hand_over(self._file)
 
     def abandon(self) -> None:
         """Let go of the file without writing."""

@@ -45,8 +45,12 @@ class OpenPipeline(Protocol):
     def stop_soon(self) -> None:
         """Begin to do so; takes no lock."""
 
-    def join(self, timeout: float) -> None:
+    def join(self, timeout: float | None = None) -> None:
         """Wait until that is done, `timeout` seconds at most; needs no lock that a caller may hold."""
+
+    @property
+    def ending(self) -> bool:
+        """Whether `stop_soon` was called."""
 
     def abandon(self) -> None:
         """Let go of the files without writing."""
@@ -101,6 +105,45 @@ def _close_all() -> None:
         run.close(success=not failed)
     for pipeline in _members(_pipelines):
         pipeline.close()
+
+
+def close_remote_early() -> None:
+    """Close runs on URLs, from now on, before the interpreter ends its thread pools at the end of the program.
+
+    Clients of object stores look up hosts in such pools, which take nothing more when `atexit` has its turn.
+    """
+    global _early  # noqa: PLW0603
+    register = getattr(threading, "_register_atexit", None)  # of CPython 3.9 and later, for concurrent.futures
+    if register is not None and not _early:
+        import concurrent.futures.thread  # noqa: F401  # what is registered later is called earlier
+
+        with contextlib.suppress(RuntimeError):  # the program is ending
+            register(_close_remote)
+        _early = True
+
+
+_early = False
+
+
+def _close_remote() -> None:
+    if _others_work():  # and may log; `_close_all` comes when they have ended, and what it cannot upload waits in the spool
+        return
+    failed = getattr(sys, "last_value", None) is not None
+    for run in _members(_runs):
+        if getattr(run, "url", None) is not None:
+            run.close(success=not failed)
+    for pipeline in _members(_pipelines):
+        if pipeline.ending:  # of a run that was forgotten
+            pipeline.join()
+
+
+def _others_work() -> bool:
+    """Tell whether a thread is alive that the interpreter waits for, beside those of thread and process pools, which it ends."""
+    import concurrent.futures.thread as pools
+
+    ended_by_it = {threading.main_thread(), threading.current_thread(), *getattr(pools, "_threads_queues", ())}
+    rest = set(threading.enumerate()) - ended_by_it
+    return any(not thread.daemon and type(thread).__name__ != "_ExecutorManagerThread" for thread in rest)
 
 
 def _hold_signals() -> None:

@@ -15,7 +15,7 @@ from multiboard.errors import ArgumentError, CallError, ClosedRunError, Multiboa
 from multiboard.tags import TagKinds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from multiboard.reports import Reports
 
@@ -88,6 +88,11 @@ class Intake:
             TagError: it is no tag, or has another kind.
         """
         self._kinds.claim(tag, kind)
+
+    @property
+    def kinds(self) -> Mapping[str, str]:
+        """The kind of each tag so far; grows with them."""
+        return self._kinds.known
 
     def accepted(self, step: int) -> None:
         """Remember that a value of this step was taken."""

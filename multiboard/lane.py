@@ -48,6 +48,7 @@ class QueueLane:
         append: puts one there; allowed while there are fewer than `limit`.
         limit: how many there may be before `overflow` has to be asked.
         active: whether the writer has found scalars at its last look.
+        reached: the largest step of what has come to the writer, about: of scalars that come together the last one counts.
     """
 
     def __init__(self, sink: Sink, budget: MemoryBudget, reports: Reports, waits: Callable[[], bool]) -> None:
@@ -57,6 +58,7 @@ class QueueLane:
         self._values: deque[tuple[Value, int]] = deque()
         self._budget, self._reports, self._waits = budget, reports, waits
         self.active = False
+        self.reached: int | None = None
         self._call_bytes = call_bytes(1)
         self._lanes = 1
         self.limit = 0
@@ -102,6 +104,7 @@ class QueueLane:
             step: of the value.
         """
         size = bytes_of(value)
+        self.reached = later(self.reached, step)
         if self._fits(tag, size):
             self._values.append((value, size))
             self.set_limit()
@@ -133,6 +136,13 @@ class QueueLane:
         """Take the last value from a signal handler, where no lock may be taken."""
         self._values.append((value, 0))
 
+    def newest_step(self) -> int | None:
+        """Return the largest step that was put, about; None before the first."""
+        try:
+            return later(self.reached, self.numbers[-1][2])
+        except IndexError:  # there is none, or the writer was faster
+            return self.reached
+
     # ------------------------------------------------------------------ for the writer
 
     def taken_numbers(self, *, hold_back: Callable[[Foreign], bool] | None = None) -> list[Logged]:
@@ -156,6 +166,7 @@ class QueueLane:
     def _learn_size(self, logged: list[Logged]) -> None:
         """Take a sample of the calls for what one of them takes."""
         self.active = True
+        self.reached = later(self.reached, logged[-1][2])
         tags = [1 if isinstance(record[0], str) else len(record[0]) for record in logged[::_SAMPLED]]
         self._call_bytes = max(self._call_bytes, call_bytes(sum(tags) // len(tags)))
 
@@ -179,6 +190,11 @@ class QueueLane:
         """Forget everything."""
         self.numbers.clear()
         self._values.clear()
+
+
+def later(reached: int | None, step: int) -> int:
+    """Return the larger one of two steps; None is before all of them."""
+    return step if reached is None or step > reached else reached
 
 
 def is_unready(value: Foreign) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from multiboard.events import read_event
-from multiboard.files import is_event_file
+from multiboard.files import is_event_file, is_locked, read_again
 from multiboard.records import OVERHEAD, payload_at, walk
 from multiboard.rows import Rows, padded_varints
 
@@ -31,25 +31,31 @@ _SHORTEST: Final = 32
 _WIDEST: Final = 5
 
 
-def last_step(directory: Path) -> int | None:
+def last_step(directory: Path, *, live: bool = True) -> int | None:
     """Return the largest step of any value or graph in the event files of one directory.
 
     Damaged records do not count, nor does what lies in directories below.
 
     Args:
         directory: of a run; it need not exist.
+        live: False leaves out files that somebody writes at the moment.
 
     Returns:
         None if there is no such event.
     """
     if not directory.is_dir():
         return None
-    steps = [_last_step_of(file.read_bytes()) for file in directory.iterdir() if is_event_file(file)]
+    return read_again(lambda: _last_step(directory, live))
+
+
+def _last_step(directory: Path, live: bool) -> int | None:
+    files = [file for file in directory.iterdir() if is_event_file(file) and (live or not is_locked(str(file)))]
+    steps = [last_step_of(file.read_bytes()) for file in files]
     return max((step for step in steps if step is not None), default=None)
 
 
-def _last_step_of(data: bytes) -> int | None:
-    """Return the largest step of a file, whose record is looked at more closely than those of smaller steps."""
+def last_step_of(data: bytes) -> int | None:
+    """Return the largest step of any value or graph in the content of an event file; None if there is none."""
     records = walk(data, [])
     step, known = _plain_steps(data, records)
     candidates = [_true_step(data, offset) for offset in records[~known].tolist()]

@@ -32,6 +32,8 @@ INTERVAL: Final = 0.1
 """Seconds between two wake-ups: with a slice, what a killed process can lose."""
 SLICE: Final = 0.05
 """Seconds of encoding after which scalars and files have their turn."""
+_LAST_ROUNDS: Final = 10
+"""How often the last values are written: observers log something when they see them. What other threads still log is too late."""
 _POLL: Final = 0.001
 """Seconds between two looks at a writer that is ending."""
 
@@ -111,19 +113,29 @@ class Pipeline:
         """Ask the writer to write what there is, close the files and end, within the interval; takes no lock."""
         self._stopping = True
 
-    def close(self, timeout: float = EXIT_TIMEOUT) -> None:
+    @property
+    def ending(self) -> bool:
+        """Whether the writer was asked to end: it writes the last values, or has ended."""
+        return self._stopping
+
+    def close(self, timeout: float | None = None) -> None:
         """Write what there is, close the files and end the writer; a second call does nothing."""
         self.stop_soon()
         self._wake.put(None)
         self.join(timeout)
 
-    def join(self, timeout: float = EXIT_TIMEOUT) -> None:
+    def join(self, timeout: float | None = None) -> None:
         """Wait for the end of the writer; neither this nor the writer takes a lock that a caller may hold.
+
+        Args:
+            timeout: seconds to wait; None is what a hanging device is given, and what the sinks may take to close.
 
         `Thread.join` alone would not do: a signal handler may interrupt a caller that has just taken the thread's lock there.
         """
         if self._thread is threading.current_thread():
             return
+        if timeout is None:
+            timeout = EXIT_TIMEOUT + max((getattr(lane.sink, "close_timeout", 0.0) for lane in tuple(self._lanes)), default=0.0)
         due = monotonic() + timeout
         while not self._ended and self._thread.is_alive() and monotonic() < due:
             sleep(_POLL)
@@ -138,10 +150,16 @@ class Pipeline:
                     self._wake.get(timeout=INTERVAL)
                 guarded(self._drain, self._reports)
         finally:
-            guarded(partial(self._drain, last=True), self._reports)
+            self._drain_to_the_end()
             for lane in self._lanes:
                 guarded(lane.sink.close, self._reports)
             self._ended = True
+
+    def _drain_to_the_end(self) -> None:
+        for _ in range(_LAST_ROUNDS):
+            guarded(partial(self._drain, last=True), self._reports)
+            if not any(lane.numbers or lane.values_waiting() for lane in self._lanes):
+                return
 
     def _drain(self, *, last: bool = False) -> None:
         """Write what there is, except while memory is half full of what the disk refuses.

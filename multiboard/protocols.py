@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence, Sized
+    from collections.abc import Mapping, Sequence, Sized
 
+    from multiboard.buckets import Statistics
     from multiboard.values import Scalars, Value
 
 Logged: TypeAlias = "tuple[str, float, int, float] | tuple[dict[str, float], None, int, float] | Scalars"
@@ -81,8 +82,48 @@ class Lane(Protocol):
         """Take a value of which there is one in a run; it is never dropped."""
         ...
 
+    def newest_step(self) -> int | None:
+        """Return the largest step that was put, about; None before the first."""
+        ...
+
     def end(self, value: Value) -> None:
         """Take the last value in a signal handler, where no lock may be taken."""
+        ...
+
+
+class Observer(Protocol):
+    """Sees what a run writes, in the writer thread, once it is on the host.
+
+    Scalars come in the order of their calls. Distributions, and the norms that go with them, have an order of their own: they may
+    be seen after scalars of later steps.
+
+    It may log into the run, which never waits for it; what it logs comes back to it, so that it has to look at the tags. (With
+    `durable=True` it is called by the thread that logs, and what it logs is shown to no observer.) What it raises is reported
+    once per cause. As long as it works nothing else is written: what takes time belongs into a thread of its own.
+
+    A method `tick() -> None`, if there is one, is called about ten times a second, also when nothing is logged; of a durable run
+    with each call only.
+
+    A method `saw_hparams(values)`, if there is one, gets the hyper-parameters of the run, flat and with its facts.
+    """
+
+    def saw_scalars(self, numbers: Mapping[str, float], step: int, wall_time: float) -> None:
+        """Take the numbers of one call.
+
+        Args:
+            numbers: by tag, NaN and infinities among them; what float32 cannot hold is infinite. With the counts
+                `nonfinite/<tag>` that are written with those, and of a capture its norms and counts.
+            step: of the call.
+            wall_time: of the call, seconds since the epoch.
+        """
+        ...
+
+    def saw_histogram(self, tag: str, statistics: Statistics, step: int, wall_time: float) -> None:
+        """Take a distribution; those of one capture come in the order of its tags, and before its norms."""
+        ...
+
+    def close(self) -> None:
+        """Finish: nothing more comes. The run is closed by now and takes no values."""
         ...
 
 
@@ -94,6 +135,10 @@ class Sink(Protocol):
     """
 
     start_step: int
+
+    def observe(self, observer: Observer) -> None:
+        """Show an observer what is accepted from now on, until it is told to close."""
+        ...
 
     def accept(self, value: Value) -> None:
         """Take one value. Raises only for the value itself, never because of the disk."""

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from multiboard import tags
 from multiboard.contents import Contents
 from multiboard.errors import ArgumentError, ReadError
-from multiboard.files import is_event_file
+from multiboard.files import event_files, is_event_file, read_again
 from multiboard.listing import long_form, wide_form
+from multiboard.urls import is_url, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -141,17 +142,20 @@ class Runs(Mapping[str, RunData]):
         return wide_form(self)
 
 
-def read(path: str | os.PathLike[str]) -> Runs:
+def read(path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> Runs:
     """Read all event files in a directory and below.
 
     Args:
-        path: a run directory, or a directory above runs.
+        path: a run directory, or a directory above runs, also a URL: what is new there is copied first, see
+            `multiboard.remote.mirror`.
+        storage_options: of a URL, what its fsspec file system takes; None leaves it to the environment.
 
     Returns:
         The runs by path relative to `path`; a run directory itself is '.'.
 
     Raises:
         ReadError: there is no event file.
+        StoreError: a URL cannot be read; an OSError.
 
     Example:
         >>> import tempfile, multiboard as mb
@@ -161,7 +165,8 @@ def read(path: str | os.PathLike[str]) -> Runs:
         >>> mb.read(directory)["."].scalars["train/loss"].value
         array([0.5])
     """
-    return Runs({name: read_run(directory) for name, directory in run_directories(path).items()})
+    root = local_directory(path, storage_options)
+    return Runs({name: read_run(directory) for name, directory in run_directories(root).items()})
 
 
 def read_one(path: str | os.PathLike[str]) -> RunData:
@@ -174,24 +179,42 @@ def read_one(path: str | os.PathLike[str]) -> RunData:
     directories = run_directories(path)
     if "." not in directories and len(directories) > 1:
         named = ", ".join(os.fspath(directory) for directory in list(directories.values())[:3])
-        raise ArgumentError("run", os.fspath(path), f"it holds {len(directories)} runs; name one, e.g. {named}")
+        raise ArgumentError("run", shown(os.fspath(path)), f"it holds {len(directories)} runs; name one, e.g. {named}")
     return read_run(directories.get(".") or next(iter(directories.values())))
+
+
+def local_directory(path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> Path:
+    """Return a directory; that of a URL is a local copy, into which what is new has been copied.
+
+    Raises:
+        ReadError: the URL holds no event file.
+        StoreError: it cannot be read.
+    """
+    if not is_url(path):
+        return Path(path)
+    from multiboard.remote.mirror import mirror
+
+    return mirror(os.fspath(path), options=storage_options)
 
 
 def run_directories(path: str | os.PathLike[str]) -> dict[str, Path]:
     """Return the directories that hold event files by path relative to `path`, sorted; raise ReadError if there is none."""
-    root = Path(path)
+    root = local_directory(path)
     directories = sorted({file.parent for file in root.rglob("*") if is_event_file(file)})
     if not directories:
-        raise ReadError(os.fspath(path))
+        raise ReadError(shown(os.fspath(path)))
     return {directory.relative_to(root).as_posix(): directory for directory in directories}
 
 
 def read_run(directory: Path) -> RunData:
     """Read the event files of one directory, and of none below it."""
+    return read_again(lambda: _read_run(directory))
+
+
+def _read_run(directory: Path) -> RunData:
     contents = Contents()
     damage: dict[str, list[Damage]] = {}
-    for file in sorted(filter(is_event_file, directory.iterdir())):
+    for file in event_files(directory):
         damage[file.name] = contents.add_file(file.read_bytes())
     hparams, facts = _split(contents.hparams)
     damage = {name: places for name, places in damage.items() if places}

@@ -21,7 +21,8 @@ from multiboard.tags import dropped
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_OURS: Final = {"multiboard", *(f"multiboard_{name}" for name in ("torch", "jax", "keras", "lightning", "transformers"))}
+_ADAPTERS: Final = ("torch", "jax", "keras", "lightning", "transformers", "bridges")
+_OURS: Final = {"multiboard", *(f"multiboard_{name}" for name in _ADAPTERS)}
 _OUR_THREADS: Final = "multiboard-"
 WRITER_THREAD: Final = f"{_OUR_THREADS}writer"
 _CAUSES: Final = 1000
@@ -113,7 +114,7 @@ class Reports:
     def _call(self, callback: Callable[..., None], *arguments: object) -> None:
         try:
             callback(*arguments)
-        except Exception as error:  # noqa: BLE001  # it is the user's
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # it is the user's, and an exit would end the writer thread only
             without_hanging(partial(_write_to_log, "a callback raised for %s", arguments, exc_info=error))
 
 

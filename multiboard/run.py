@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import weakref
-from functools import partial
 from time import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from multiboard import exits
 from multiboard.budget import MEMORY_BYTES, MemoryBudget
 from multiboard.captures import scalar_tags
+from multiboard.destination import FileSettings, destination
 from multiboard.errors import ArgumentError, ValueKindError, cause_of
 from multiboard.intake import Intake
 from multiboard.kinds.checks import positive_integer
@@ -19,8 +19,6 @@ from multiboard.media_budget import check_media_bytes
 from multiboard.pipeline import Pipeline
 from multiboard.reports import Reports
 from multiboard.session import Session, check_facts
-from multiboard.sink import Nowhere
-from multiboard.sink import open_sink as open_event_files
 from multiboard.surface.layers import LayersSurface, aligned_names, inherit
 from multiboard.surface.measures import MeasuresSurface
 from multiboard.surface.media import MediaSurface
@@ -32,8 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
+    from multiboard.alerts import Alerts
     from multiboard.direct import DirectPipeline
-    from multiboard.protocols import Lane, Sink
+    from multiboard.protocols import Lane, Observer, Sink
+    from multiboard.remote import RemoteOptions
     from multiboard.values import Value
 
 
@@ -79,15 +79,28 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface, Laye
         on_error: called with cause and message for everything that was counted instead of raised.
         on_drop: called with kind, number of values and step for everything that had to go.
         open_sink: opens the place where the values of a directory go; by default a new event file in it.
+        per_rank: of the processes of one job, see `multiboard.ranks`: False, only rank 0 writes, and the others take all calls
+            and write nothing; True, each writes a run `rank_<number>` below `log_dir`; None, this process writes, whatever its
+            rank.
+        remote: `RemoteOptions`, or the storage options of fsspec, of a run on a URL, e.g. 's3://bucket/runs/first'.
+        system: log CPU, memory, disk, network and accelerators as `system/...` every so many seconds; True is 10.
+        alerts: tell non-finite values, spikes of a loss, waiting for input, exploding gradients and dead units as texts
+            `alerts/...`; `multiboard.Alerts` chooses.
+        console: log what the process prints as texts `console`.
+        environment: log the machine, installed packages and environment variables (without secrets) as a text, once; 'diff' adds
+            the uncommitted changes of the git repository.
+        mirror: sends scalars on, too, e.g. 'wandb'; or an `Observer`.
 
     Attributes:
-        log_dir: the run directory.
+        log_dir: the run directory; of a run on a URL the local one from which it is uploaded.
+        url: of a run on a URL, without credentials; else None.
+        writes: whether this process writes the run, see `per_rank`.
         start_step: with `resume=True`, the step after the last one that the directory held; else 0.
 
     Raises:
-        ArgumentError: an argument that is not one of the possible ones.
+        ArgumentError: an argument is not one of the possible ones, or `align_to` is not a directory of one run that holds layers.
         LogDirError: the directory cannot be written.
-        ArgumentError: `facts` is something else, or `align_to` is not the directory of one run that holds layers.
+        MissingFrameworkError: the package for a URL, for `system` or for `mirror` is missing.
 
     Example:
         >>> import tempfile, multiboard as mb
@@ -112,6 +125,13 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface, Laye
         on_error: Callable[[str, str], None] | None = None,
         on_drop: Callable[[str, int, int], None] | None = None,
         open_sink: Callable[[str, Reports], Sink] | None = None,
+        per_rank: bool | None = False,
+        remote: RemoteOptions | Mapping[str, Any] | None = None,
+        system: bool | float = False,
+        alerts: bool | Alerts = False,
+        console: bool = False,
+        environment: bool | str = False,
+        mirror: str | Observer | None = None,
     ) -> None:
         if overflow not in {"drop", "block"}:
             raise ArgumentError("overflow", overflow, "use 'drop' or 'block'")
@@ -122,19 +142,24 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface, Laye
         file_bytes = None if max_file_bytes is None else positive_integer("max_file_bytes", max_file_bytes)
         media_bytes = check_media_bytes(max_media_bytes)
         reports = Reports(on_error, on_drop)
-        self._open_sink = open_sink or partial(
-            open_event_files, resume=resume, max_file_bytes=file_bytes, max_media_bytes=media_bytes
+        settings = FileSettings(resume, file_bytes, media_bytes)
+        log_dir, self._open_sink, self.url, self.writes = destination(
+            log_dir, settings, per_rank=per_rank, remote=remote, open_sink=open_sink
         )
-        sink = self._open_sink(os.fspath(log_dir), reports)
+        sink = self._open_sink(log_dir, reports)
         pipeline = _direct(reports, budget) if durable else Pipeline(reports, budget, block=overflow == "block")
-        self._attach(os.fspath(log_dir), pipeline, sink, reports)
+        self._attach(log_dir, pipeline, sink, reports)
         self._aligned, self._resumed = aligned, bool(resume)
-        self._session = Session(self._lane.put_once, stated, at_once=durable)
+        self._session = Session(self._lane.put_once, stated if self.writes else None, at_once=durable)
         exits.watch_run(self)
         self._finalizer = weakref.finalize(self, _let_go, pipeline, self._session)
         self._finalizer.atexit = False  # at the end of the process all pipelines are closed, and waited for
         if config is not None:
             self.hparams(config)
+        if self.writes and (system or alerts or console or environment or mirror):
+            from multiboard.companions import accompany
+
+            accompany(self, system=system, alerts=alerts, console=console, environment=environment, mirror=mirror)
 
     def _attach(self, log_dir: str, pipeline: Pipeline | DirectPipeline, sink: Sink, reports: Reports) -> None:
         self.log_dir = log_dir
@@ -190,6 +215,8 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface, Laye
         if self.closed:
             return False
         self._session.start_all()
+        if self.url is not None:
+            self._lane.sink.ask_upload()  # type: ignore[attr-defined]  # of a RemoteSink
         return self._pipeline.flush(timeout)
 
     def close(self, *, success: bool = True) -> None:
@@ -243,6 +270,22 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface, Laye
         """Whether the run takes no more values; always so in a forked child process."""
         return self._intake.closed
 
+    @property
+    def last_step(self) -> int | None:
+        """The largest step that this run or one of its open child runs has taken, about; None before the first."""
+        steps = [self._lane.newest_step(), *(child.last_step for child in tuple(self._children))]
+        return max((step for step in steps if step is not None), default=None)
+
+    @property
+    def ending(self) -> bool:
+        """Whether the last values are being written: the run is closed, or a signal ends the program."""
+        return self.closed or self._pipeline.ending
+
+    @property
+    def kinds(self) -> Mapping[str, str]:
+        """The kind of each tag that was logged so far; grows with them, and stays when the run is closed."""
+        return self._intake.kinds
+
     def has_graph(self, tag: str | None = None) -> bool:
         """Whether the run has the graph of a tag; None for its own one."""
         return ("Default" if tag is None else tag) in self._once
@@ -260,7 +303,8 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface, Laye
         self._intake.check_open()
         child = object.__new__(Run)
         path = os.path.join(self.log_dir, name)
-        child._open_sink = self._open_sink
+        child._open_sink, child.writes = self._open_sink, self.writes
+        child.url = None if self.url is None else f"{self.url}/{name}"
         child._attach(path, self._pipeline, self._open_sink(path, self._reports), self._reports)
         inherit(child, self)
         child._session = self._session.child(child._lane.put_once)
@@ -321,6 +365,18 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface, Laye
             callback()
         except Exception as error:  # noqa: BLE001  # the run is closed in any case
             self.report(cause_of(error, "before close"), f"what was to be done before the end of the run raised {error!r}.")
+
+    def observe(self, observer: Observer) -> None:
+        """Show an observer what this run writes from now on, without its child runs.
+
+        Args:
+            observer: called in the writer thread, see `multiboard.protocols.Observer`.
+
+        Raises:
+            ClosedRunError: this run is closed.
+        """
+        self._intake.check_open()
+        self._lane.sink.observe(observer)
 
     def report(self, cause: str, message: str) -> None:
         """Count something that went wrong and warn of it once per cause; raises nothing."""
@@ -394,9 +450,11 @@ def _let_go(pipeline: Pipeline | DirectPipeline, session: Session) -> None:
 
 def _closed(log_dir: str) -> Run:
     """Return what a run becomes in another process that it is sent to: it takes no values, says so once and raises nothing."""
+    from multiboard.nowhere import Nowhere
+
     reports = Reports()
     run = object.__new__(Run)
-    run._open_sink = Nowhere
+    run._open_sink, run.url, run.writes = Nowhere, None, False
     run._attach(log_dir, _direct(reports, MemoryBudget(), watched=False), Nowhere(log_dir, reports), reports)
     run._session = Session(run._lane.put_once, None)
     run.abandon()

@@ -106,14 +106,27 @@ def fill_table(template: ScalarsTemplate, records: Sequence[Logged]) -> bytes | 
         return None
     width = max(1, -(-largest.bit_length() // 7))
     times = np.fromiter(map(_time, records), "<f8", count)
-    varying = np.concatenate([_bytes(times, 8), _padded_varints(steps, width), _bytes(packed, 4 * len(template.tags))])
-    return layout_of(template, width).fill(varying)
+    return layout_of(template, width).fill(varying_bytes(times, steps, width, packed.reshape(count, -1)))
 
 
 def _numbers(records: Sequence[Logged]) -> Iterator[float]:
     if type(records[0][0]) is dict:
         return chain.from_iterable([record[0].values() for record in records])  # type: ignore[union-attr]
     return map(_value, records)
+
+
+def varying_bytes(
+    times: npt.NDArray[np.float64], steps: npt.NDArray[np.int64], width: int, numbers: npt.NDArray[np.float32]
+) -> npt.NDArray[np.uint8]:
+    """Return what `Layout.fill` takes.
+
+    Args:
+        times: seconds since the epoch, `[n]`.
+        steps: of 0 and more, `[n]`.
+        width: bytes of each step.
+        numbers: `[n, k]`, in the order of the tags.
+    """
+    return np.concatenate([_bytes(times, 8), _padded_varints(steps, width), _bytes(numbers, 4 * numbers.shape[1])])
 
 
 def _bytes(numbers: npt.NDArray[np.floating], size: int) -> npt.NDArray[np.uint8]:

@@ -22,7 +22,8 @@ from multiboard.values import PLAIN, Capture, Histogram, HParams, Image, Raw, Sc
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from multiboard.protocols import Logged
+    from multiboard.observers import Observers
+    from multiboard.protocols import Logged, Observer
     from multiboard.reports import Reports
     from multiboard.scalar_events import Key
     from multiboard.values import Derived, Value
@@ -67,6 +68,15 @@ class EventSink:
         self._reports = reports
         self._nonfinite: Counter[str] = Counter()
         self._waits = DeviceWaits()
+        self._observers: Observers | None = None
+
+    def observe(self, observer: Observer) -> None:
+        """Show an observer what is written from now on."""
+        if self._observers is None:
+            from multiboard.observers import Observers
+
+            self._observers = Observers(self._reports)
+        self._observers.add(observer)
 
     def accept(self, value: Value) -> None:
         """Encode one value into memory; values that are still pending are waited for.
@@ -79,7 +89,9 @@ class EventSink:
 
     def _accept(self, value: Value) -> None:
         if type(value) is Scalars:
-            self._accept_scalars(value)
+            written = self._accept_scalars(value)
+            if self._observers is not None:
+                self._observers.saw_scalars(written)
         elif type(value) is Capture:
             for part in expand(value):
                 self._accept(part)
@@ -98,8 +110,13 @@ class EventSink:
         value = _fetched(value)
         self._writer.begin(getattr(value, "step", None))
         self._media.count(value, self._writer.add(lambda encoder: encode(encoder, value)))
+        if self._observers is not None and type(value) is Histogram:
+            self._observers.saw_histogram(value)
+        elif self._observers is not None and type(value) is HParams:
+            self._observers.saw_hparams(value)
 
-    def _accept_scalars(self, value: Scalars) -> None:
+    def _accept_scalars(self, value: Scalars) -> Scalars:
+        """Encode scalars; return what was written."""
         if not PLAIN.issuperset(map(type, value.values)):
             value = self._fetched_numbers(value)
         numbers = tuple(map(float32, value.values))
@@ -109,6 +126,7 @@ class EventSink:
             self._session.saw(value.step)
             self._writer.begin(value.step)
             self._writer.add(lambda encoder: encoder.scalars(value))
+        return value
 
     def accept_scalars(self, logged: Sequence[Logged]) -> None:
         """Encode the scalars of many calls: those with the same tags together, every tag in the order of its calls."""
@@ -117,6 +135,8 @@ class EventSink:
             for group in self._waits.groups(logged):
                 for key, records in batches(group):
                     self._accept_group(key, records)
+                if self._observers is not None:
+                    self._observers.saw_calls(group)
 
     def _accept_group(self, key: Key, records: list[Logged]) -> None:
         try:
@@ -128,14 +148,19 @@ class EventSink:
     def _accept_batch(self, key: Key, records: list[Logged]) -> None:
         rest = self._accept_tables(key, records) if len(records) >= SMALLEST_TABLE else records
         for record in rest:
-            self._accept_scalars(as_scalars(record))
+            self._accept_call(record)
+
+    def _accept_call(self, record: Logged) -> None:
+        written = self._accept_scalars(as_scalars(record))
+        if self._observers is not None:
+            self._observers.note(record, written)
 
     def _accept_tables(self, key: Key, records: list[Logged]) -> list[Logged]:
         """Encode calls that share their tags, many at once; return those for which that was not possible."""
         while records:
             template = self._writer.encoder.described_template(tags_of(key))
             if template is None:  # the metadata goes with the first event of a file
-                self._accept_scalars(as_scalars(records[0]))
+                self._accept_call(records[0])
                 records = records[1:]
                 continue
             part = records[: self._writer.table_rows(template.record_bytes)]
@@ -145,8 +170,15 @@ class EventSink:
             if not self._writer.make_room(len(framed)):  # a new file describes its tags first
                 self._session.saw(part[-1][2])
                 self._writer.add_framed(framed, len(part))
+                self._note(part)
                 records = records[len(part) :]
         return records
+
+    def _note(self, records: list[Logged]) -> None:
+        """Tell the observers that calls were written as they were logged."""
+        if self._observers is not None:
+            for record in records:
+                self._observers.note(record)
 
     def _fetched_numbers(self, value: Scalars) -> Scalars:
         """Bring all numbers to the host; what cannot be read is reported and counted, what did not come to be is left out."""
@@ -184,7 +216,13 @@ class EventSink:
 
     def flush(self) -> bool:
         """Write all that was accepted; what the disk refuses stays in memory for the next attempt."""
+        if self._observers is not None:
+            self._observers.tick()
         return self._writer.flush()
+
+    def rotate(self) -> bool:
+        """Go on in a new file, if the live one holds anything; tell whether that was done."""
+        return self._writer.rotate()
 
     def held_bytes(self) -> int:
         """Return the bytes that the disk has refused so far."""
@@ -192,7 +230,11 @@ class EventSink:
 
     def close(self) -> None:
         """Flush and close the file; says how many records the disk refused until the end."""
-        self._writer.close()
+        try:
+            self._writer.close()
+        finally:
+            if self._observers is not None:
+                self._observers.close()
 
     def abandon(self) -> None:
         """Let go of the file without writing: in a forked child it belongs to the parent."""
@@ -209,73 +251,3 @@ def _fetched(value: Value) -> Value:
         if not isinstance(value.values, Statistics):
             return value._replace(values=measure(fetch_array(value.values)))
     return value
-
-
-def open_sink(
-    log_dir: str | os.PathLike[str],
-    reports: Reports,
-    *,
-    resume: bool | str = False,
-    max_file_bytes: int | None = None,
-    max_media_bytes: Mapping[str, int] | None = None,
-) -> EventSink:
-    """Open a sink that starts at step 0, or goes on if this process has written into the directory before.
-
-    A new process that opens an old directory starts over, and TensorBoard shows what it writes. The same process that opens
-    it again (a second `fit`, a child run for each evaluation) adds to what is there.
-
-    Args:
-        log_dir: the run directory.
-        reports: receives everything that could not be written.
-        resume: True goes on behind the last step of the directory; 'add' adds to it, whatever the steps.
-        max_file_bytes: bytes from which on a new file is begun.
-        max_media_bytes: bytes by kind that are written at most.
-    """
-    known = os.path.abspath(log_dir)
-    adds = resume == "add" or (known in _written and not resume)
-    resume_step = _next_step(log_dir) if resume is True else None
-    options = FileOptions(None if adds else 0, resume_step, max_file_bytes)
-    sink = EventSink(log_dir, reports, options, max_media_bytes)
-    _written.add(known)
-    return sink
-
-
-_written: Final[set[str]] = set()
-
-
-def _next_step(log_dir: str | os.PathLike[str]) -> int:
-    from pathlib import Path
-
-    from multiboard.last_step import last_step
-
-    last = last_step(Path(log_dir))
-    return 0 if last is None else last + 1
-
-
-class Nowhere:
-    """A sink that takes values and keeps nothing."""
-
-    start_step = 0
-
-    def __init__(self, log_dir: str | os.PathLike[str], reports: Reports) -> None:
-        pass
-
-    def accept(self, value: Value) -> None:
-        """Forget a value."""
-
-    def accept_scalars(self, logged: Sequence[Logged]) -> None:
-        """Forget scalars."""
-
-    def flush(self) -> bool:
-        """Do nothing."""
-        return True
-
-    def held_bytes(self) -> int:
-        """Return 0."""
-        return 0
-
-    def close(self) -> None:
-        """Do nothing."""
-
-    def abandon(self) -> None:
-        """Do nothing."""

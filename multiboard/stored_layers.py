@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from multiboard import tags
 from multiboard.errors import ArgumentError
-from multiboard.files import is_event_file
+from multiboard.files import event_files
 from multiboard.layer_rows import LayerRows
 from multiboard.records import OVERHEAD, record_length
 
@@ -31,7 +31,7 @@ def stored_layers(directory: Path) -> LayerRows | None:
     Files are searched from the newest on for the bytes of the tag, a part at a time; only records that have them are read.
     """
     try:
-        files = sorted(filter(is_event_file, directory.iterdir()), reverse=True)
+        files = event_files(directory)[::-1]
         for file in files:
             found = _last(_records(file))
             if found is not None:

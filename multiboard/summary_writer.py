@@ -37,7 +37,8 @@ class SummaryWriter(MediaMethods, MeasuresMethods, StructuresMethods):
     - `global_step`: an integer, '3', or an array of one element; None is step 0 (or that of `use_metadata`). May go back.
     - `walltime`: seconds since the epoch; None is now.
 
-    A method that is used after `close` goes on in a new event file of the same directory.
+    A method that is used after `close` goes on in a new event file of the same directory. Every process that makes a writer
+    writes, whatever its rank: code for the peers does not make one, or logs nothing, on other ranks than 0.
 
     Args:
         log_dir: the run directory; None is 'runs/<month><day>_<time>_<host><comment>'.
@@ -182,7 +183,7 @@ class SummaryWriter(MediaMethods, MeasuresMethods, StructuresMethods):
 
         Args:
             hparam_dict: bools, numbers and strings by name.
-            metric_dict: scalars by tag.
+            metric_dict: scalars by tag. One that is a curve of the run is written as `hparam/<tag>`, so that the curve stays.
             hparam_domain_discrete: lists of all values that a hyper-parameter can take, by name: they and the metrics of this
                 call are then stated, not inferred, see `Run.hparams`. A string is tensorboardX's `name`.
             run_name: a sub-run that takes both; None is the run of the writer. A number is tensorboardX's `global_step`.
@@ -198,8 +199,9 @@ class SummaryWriter(MediaMethods, MeasuresMethods, StructuresMethods):
         step, when = self._at(global_step, None)
         unnamed = str(time.time()) if sub_runs or self._sub_runs else "."
         run = self._runs.child(run_name or name or unnamed)
-        self._runs.start_session(run, hparam_dict, domains, metric_dict)
-        run.log(_flat_values(metric_dict), step, wall_time=when)
+        metrics = self._runs.beside_curves(run, _flat_values(metric_dict))
+        self._runs.start_session(run, hparam_dict, domains, metrics)
+        run.log(metrics, step, wall_time=when)
 
     # ------------------------------------------------------------------ life
 

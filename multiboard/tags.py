@@ -16,6 +16,7 @@ The tags of all adapters are spelled here and nowhere else, so that three framew
     perf/input_wait_ms  perf/input_share              scalars, waiting for data per update, and its share of the step time
     perf/examples_per_s  perf/steps_per_s             scalars, of this process
     system/gpu_<statistic>  system/gpu<i>_<statistic>  scalars, of the one device in use, or of each if there are several
+    system/<statistic>                                scalars, of the machine and of this process, see `multiboard.system`
     train/grad_norm_before_clip  …_after_clip           scalars, over what was clipped together
     multiboard/errors                                 scalar, what went wrong in captures so far; only if something did
     multiboard/overhead                               scalar, share of the time that captures take
@@ -27,9 +28,12 @@ The tags of all adapters are spelled here and nowhere else, so that three framew
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from multiboard.errors import ArgumentError, TagError, TagKindError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PARAMS: Final = "params"
 GRADS: Final = "grads"
@@ -254,3 +258,8 @@ class TagKinds:
         if known is not None:
             raise TagKindError(name, kind, known)
         self._kinds[name] = kind
+
+    @property
+    def known(self) -> Mapping[str, str]:
+        """The kind of each tag so far; grows with them."""
+        return self._kinds

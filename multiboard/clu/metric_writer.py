@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from multiboard.clu import lines
+from multiboard.urls import is_url, join
 from multiboard.writer.runs import open_run
 from multiboard.writer.summaries import step_of, write_tensor, write_text
 
@@ -56,7 +57,7 @@ class MetricWriter:
         collection: str | None = None,
     ) -> None:
         self._lines = lines.Lines(collection, asynchronous=asynchronous) if log else None
-        self.run = None if logdir is None else open_run(os.fspath(Path(logdir, collection or "")))
+        self.run = None if logdir is None else open_run(_directory(os.fspath(logdir), collection or ""))
 
     def write_scalars(self, step: int, scalars: Mapping[str, Foreign]) -> None:
         """Log numbers of one step; they share an event, see `Run.log`."""
@@ -215,6 +216,12 @@ def ensure_flushes(*writers: MetricWriter) -> Iterator[MetricWriter]:
     finally:
         for writer in writers:
             writer.flush()
+
+
+def _directory(logdir: str, collection: str) -> str:
+    if is_url(logdir):
+        return join(logdir, collection) if collection else logdir
+    return os.fspath(Path(logdir, collection))
 
 
 def _rank(value: Any) -> int:

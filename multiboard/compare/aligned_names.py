@@ -14,6 +14,7 @@ from multiboard.compare.layer_table import Layer, layer_table, layers_of
 from multiboard.compare.tensor_matches import pairs_of_roles
 from multiboard.errors import ArgumentError, ReadError
 from multiboard.reader import read_one
+from multiboard.urls import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,13 +47,13 @@ class AlignedNames:
             run = read_one(align_to)
         except (ReadError, ArgumentError, OSError) as error:
             raise ArgumentError(
-                "align_to", os.fspath(align_to), f"it is not the directory of one run: {str(error).rstrip('.')}"
+                "align_to", shown(os.fspath(align_to)), f"it is not the directory of one run: {str(error).rstrip('.')}"
             ) from error
         self._theirs = layer_table(run)
         if not any(layer.roles for layer in self._theirs):
             remedy = "that run holds no layers yet; its table of layers is written with its first update"
-            raise ArgumentError("align_to", os.fspath(align_to), remedy)
-        self._name = Path(align_to).name or os.fspath(align_to)
+            raise ArgumentError("align_to", shown(os.fspath(align_to)), remedy)
+        self._name = Path(align_to).name or shown(os.fspath(align_to))
         self._paths: dict[str, str] = {}
         self._renamed: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._alone: list[str] = []

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from multiboard.compare.sources import names
 from multiboard.errors import ArgumentError, did_you_mean
 from multiboard.page.well_formed import well_formed
-from multiboard.reader import RunData, Runs, read_run, run_directories
+from multiboard.reader import RunData, Runs, local_directory, read_run, run_directories
+from multiboard.urls import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,6 +33,7 @@ def load(sources: Sequence[Shown], baseline: str | None = None) -> dict[str, Run
         ReadError: a directory holds no event files.
         ArgumentError: nothing was given, a run was given twice, or there is no such baseline.
     """
+    sources = [local_directory(source) if is_url(source) else source for source in sources]  # type: ignore[arg-type]
     heads = _heads(sources)
     found = [pair for source, head in zip(sources, heads, strict=True) for pair in _runs(source, head)]
     if not found:

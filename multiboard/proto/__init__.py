@@ -19,6 +19,8 @@ _SCHEMA: Final = {
     "Summary": "1 value Value*",
     "Value": "1 tag string, 2 simple_value float?, 4 image LegacyImage, 5 histo LegacyHistogram, "
     "6 audio LegacyAudio, 8 tensor TensorProto, 9 metadata SummaryMetadata",
+    "ValueOutline": "1 tag string, 2 simple_value float?, 4 image bytes?, 5 histo bytes?, 6 audio bytes?, 8 tensor bytes?, "
+    "9 metadata SummaryMetadata",
     "LegacyImage": "1 height int32, 2 width int32, 4 encoded bytes",
     "LegacyAudio": "4 encoded bytes",
     "RunMetadata": "4 function_graphs FunctionGraphs*",
@@ -27,7 +29,8 @@ _SCHEMA: Final = {
     "SummaryMetadata": "1 plugin_data PluginData, 2 display_name string, 3 description string, 4 data_class int32",
     "PluginData": "1 plugin_name string, 2 content bytes",
     "TensorProto": "1 dtype int32, 2 tensor_shape TensorShape, 4 tensor_content bytes, 5 float_val float*, 6 double_val double*, "
-    "7 int_val int32*, 8 string_val bytes*, 10 int64_val int64*, 11 bool_val bool*",
+    "7 int_val int32*, 8 string_val bytes*, 10 int64_val int64*, 11 bool_val bool*, 13 half_val int32*, 16 uint32_val uint64*, "
+    "17 uint64_val uint64*",
     "TensorShape": "2 dim Dim*",
     "Dim": "1 size int64",
     "HParams": "3 start SessionStart, 4 end SessionEnd",
@@ -43,5 +46,9 @@ Event = MESSAGES["Event"]
 Outline = MESSAGES["Outline"]
 """An Event whose values are still bytes: many empty ones would take fifty times their size as objects."""
 Value = MESSAGES["Value"]
+ValueOutline = MESSAGES["ValueOutline"]
+"""A Summary.Value whose content is still bytes."""
+Tensor, SummaryMetadata = MESSAGES["TensorProto"], MESSAGES["SummaryMetadata"]
+Histogram, Image, Audio = MESSAGES["LegacyHistogram"], MESSAGES["LegacyImage"], MESSAGES["LegacyAudio"]
 RunMetadata = MESSAGES["RunMetadata"]
 HParams = MESSAGES["HParams"]

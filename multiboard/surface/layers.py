@@ -26,6 +26,11 @@ class LayersSurface(Surface):
     _resumed: bool = False
     _told_unaligned: bool = False
 
+    @property
+    def layers(self) -> LayerRows | None:
+        """The layer table in this run's own words; None as long as no adapter has described the layers."""
+        return self._layers
+
     def describe_layers(self, table: LayerRows, step: int) -> None:
         """Write the layer table of the model, once, and before the first capture; the same table again does nothing.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from time import time
 from typing import TYPE_CHECKING, Any
 
-from multiboard.errors import ValueKindError
+from multiboard.errors import MultiboardError, ValueKindError, cause_of
 from multiboard.protocols import is_pending
 from multiboard.surface.base import Surface
 from multiboard.values import Text
@@ -33,6 +34,24 @@ class StructuresSurface(Surface):
             wall_time: as in `log`.
         """
         self._log_value(tag, "text", step, wall_time, lambda n, now: _take_text(tag, text, n, now, description))
+
+    def note(self, tag: str, text: str | Pending[str], step: int) -> None:
+        """Write a markdown text that goes along with the run, e.g. an alert: never dropped, and it raises nothing.
+
+        For the writer thread, too. It is no part of the loop: mistakes of calls in the first step still raise after it.
+
+        Args:
+            tag: as in `text`, and the same kind.
+            text: as in `text`.
+            step: an integer.
+        """
+        try:
+            self._intake.check_open()
+            self._intake.claim(tag, "text")
+        except MultiboardError as error:
+            self.report(cause_of(error, "note"), str(error))
+        else:
+            self._lane.put_once(_take_text(tag, text, step, time(), ""))
 
     def table(
         self,

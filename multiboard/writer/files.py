@@ -1,7 +1,8 @@
 """The file writer that code written for torch and tensorboardX reaches for inside a `SummaryWriter`.
 
-It takes finished Event and Summary messages of any protobuf package, and knows which step and time a call means: both peers take
-more than integers for a step. The values of the `add_*` methods do not pass through here.
+It takes finished Event and Summary messages of any protobuf package, brings them into the form that this package writes, and
+knows which step and time a call means: both peers take more than integers for a step. The values of the `add_*` methods do not
+pass through here.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 from multiboard import wire
 from multiboard.arrays import fetch_array
 from multiboard.errors import ArgumentError
+from multiboard.events import read_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from multiboard.legacy import Normaliser
     from multiboard.run import Run
 
 _SUMMARY, _TAGGED_RUN_METADATA = 5, 8
@@ -34,6 +37,9 @@ class FileWriter:
         open_run: returns the run, opened again if it was closed.
         flush: of the run.
         close: of the run.
+
+    Attributes:
+        event_writer: takes events with their own wall times, as that inside the peers' file writer does.
     """
 
     def __init__(self, log_dir: str, open_run: Callable[[], Run], flush: Callable[[], object], close: Callable[[], None]) -> None:
@@ -43,6 +49,8 @@ class FileWriter:
         self._close = close
         self._step: object = None
         self._walltime: float | None = None
+        self._normaliser: Normaliser | None = None
+        self.event_writer = EventWriter(self)
 
     def get_logdir(self) -> str:
         """Return the run directory."""
@@ -102,20 +110,33 @@ class FileWriter:
         """
         self._open_run().graph(serialised("graph", graph))
 
-    @property
-    def event_writer(self) -> FileWriter:
-        """The writer of events inside the peers' file writer: the same one here."""
-        return self
-
     def _write(self, event: bytes, step: object, walltime: float | None) -> None:
-        """Stamp and write an event: of a field that comes twice, protobuf takes the last."""
+        """Normalise, stamp and write an event: of a field that comes twice, protobuf takes the last."""
         run = self._open_run()
+        event = self._normalised(event, run)
+        if not event:
+            return
         when = self._walltime if walltime is None else walltime
         stamped = event + wire.double(1, time() if when is None else _seconds(when))
         number: Any = 0 if step is None else as_step(step, run.report)
         if step is not None and _has_index(number):
             stamped += wire.integer(2, operator.index(number))
         run.raw(stamped, number)  # what is no step is refused there
+
+    def _normalised(self, event: bytes, run: Run) -> bytes:
+        """Return an event in the form that this package writes; one that is none is said and left out."""
+        if self._normaliser is None:
+            from multiboard.legacy import Normaliser  # 10 ms, which only finished messages need
+
+            self._normaliser = Normaliser(self._say, always_describe=True)
+        try:
+            return self._normaliser.event(event)
+        except ValueError as error:
+            run.report("message that is no event", f"a message of {len(event)} bytes cannot be read and is left out: {error}")
+            return b""
+
+    def _say(self, cause: str, message: str, count: int = 1) -> None:  # noqa: ARG002  # of the protocol
+        self._open_run().report(cause, message)
 
     def flush(self) -> None:
         """Wait until all that was logged is in the file; returns at once on a closed writer."""
@@ -156,6 +177,32 @@ class FileWriter:
             step = 0 if self._step is None else self._step
         when = self._walltime if walltime is None else walltime
         return (step if type(step) is int else as_step(step, self._open_run().report)), when
+
+
+class EventWriter:
+    """Writes finished events as they are.
+
+    Args:
+        writer: that of the run.
+    """
+
+    def __init__(self, writer: FileWriter) -> None:
+        self._writer = writer
+        self.get_logdir, self.flush, self.close, self.reopen = writer.get_logdir, writer.flush, writer.close, writer.reopen
+
+    def add_event(self, event: Any) -> None:
+        """Write an Event message at its own wall time; without one it is now.
+
+        Args:
+            event: the message, or its bytes.
+
+        Raises:
+            ArgumentError: it is no message.
+        """
+        data, walltime = serialised("event", event), None
+        with contextlib.suppress(ValueError):  # no Event, which is said
+            walltime = read_event(data).wall_time or None
+        self._writer.add_event(data, walltime=walltime)
 
 
 def as_step(step: object, report: Callable[[str, str], None]) -> object:

@@ -14,8 +14,10 @@ from multiboard.arrays import fetch_array, framework_of
 from multiboard.event_writer import FileOptions
 from multiboard.forks import ForkableLock
 from multiboard.kinds.hparams import flatten
+from multiboard.nowhere import Nowhere
 from multiboard.run import Run
-from multiboard.sink import EventSink, Nowhere
+from multiboard.sink import EventSink
+from multiboard.urls import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +50,8 @@ class WriterRuns:
         self._lock = ForkableLock()
         self._children: dict[str, Run] = {}
         self._hparams: dict[str, str] = {}
+        self._metrics: set[tuple[str, str]] = set()
+        self._closed: dict[str, set[str]] = {}
         self._run: Run | None = self._open(purge_step)
 
     def _open(self, first_step: int | None) -> Run:
@@ -108,8 +112,31 @@ class WriterRuns:
             run.hparams(plain, domains=domains, metrics=None if domains is None else list(metrics))
             self._hparams.setdefault(run.log_dir, written)
 
+    def beside_curves(self, run: Run, metrics: Any) -> Any:
+        """Return the metrics of hyper-parameters; one whose tag has other values as `hparam/<tag>`, which is said.
+
+        At step 0, where the peers write metrics, TensorBoard's data server would show it in place of the curve.
+
+        Args:
+            run: of this writer.
+            metrics: by tag; what is no mapping is returned as it is.
+        """
+        if not isinstance(metrics, Mapping):
+            return metrics
+        before = self._closed.get(run.log_dir, set())
+        curves = {tag for tag in metrics if (tag in run.kinds or tag in before) and (run.log_dir, tag) not in self._metrics}
+        self._metrics.update((run.log_dir, tag) for tag in metrics if tag not in curves)
+        for tag in curves:
+            run.report(
+                f"metric of a taken tag {tag}",
+                f"add_hparams: {tag!r} has other values in this run, which stay; the metric is written as 'hparam/{tag}'.",
+            )
+        return {f"hparam/{tag}" if tag in curves else tag: value for tag, value in metrics.items()}
+
     def close(self, *, success: bool) -> None:
         """Close all runs; a second call does nothing."""
+        for opened in self.opened().values():
+            self._closed.setdefault(opened.log_dir, set()).update(opened.kinds)
         run, self._run = self._run, None
         self._children, self._hparams = {}, {}
         if run is not None:
@@ -124,22 +151,25 @@ def open_run(
     write_to_disk: bool = True,
     facts: bool | Mapping[str, Any] = False,
 ) -> Run:
-    """Open a run that goes on behind what a directory holds, as the writers of all peers do.
+    """Open a run that goes on behind what a directory holds, as the writers of all peers do, on every rank that asks for one.
 
     Args:
-        log_dir: the run directory.
-        first_step: TensorBoard's Python reader drops what earlier files hold from this step on; None drops nothing.
-        suffix: goes to the end of the event file's name.
+        log_dir: the run directory, or a URL.
+        first_step: TensorBoard's Python reader drops what earlier files hold from this step on; None drops nothing. A run on a
+            URL goes on behind its last step instead.
+        suffix: goes to the end of the event file's name; not on a URL.
         write_to_disk: False takes all values and writes none; no directory is created.
         facts: as in `Run`.
 
     Raises:
         LogDirError: the directory cannot be written.
     """
+    if write_to_disk and is_url(log_dir):
+        return Run(log_dir, facts=facts, resume="add" if first_step is None else True, per_rank=None)
     sink: Callable[[str, Reports], Sink] = Nowhere
     if write_to_disk:
         sink = partial(EventSink, options=FileOptions(first_step, suffix=suffix))
-    return Run(log_dir, facts=facts, open_sink=sink)
+    return Run(log_dir, facts=facts, open_sink=sink, per_rank=None)
 
 
 def default_log_dir(comment: str) -> str:

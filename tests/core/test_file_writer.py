@@ -44,6 +44,15 @@ def test_an_event_keeps_its_step_and_gets_the_time_of_the_call(writer):
     assert before <= found.wall_time[0] <= time.time()
 
 
+@pytest.mark.parametrize("stated", [1.5, 0.0])
+def test_the_writer_of_events_inside_takes_events_at_their_own_time(writer, stated):
+    before = time.time()
+    writer.file_writer.event_writer.add_event(proto.Event(step=4, wall_time=stated, summary=summary()))
+    found = column(writer)
+    assert found.step.tolist() == [4]
+    assert found.wall_time[0] == stated or (not stated and before <= found.wall_time[0] <= time.time())
+
+
 def test_a_stated_step_replaces_that_of_the_event(writer):
     writer.file_writer.add_event(proto.Event(step=4, wall_time=1.0, summary=summary()), step=-9, walltime=3.0)
     found = column(writer)
@@ -115,3 +124,34 @@ def test_reopen_opens_a_second_file(writer, log_dir):
     with pytest.warns(mb.MultiboardWarning, match="used after close"):
         writer.file_writer.reopen()
     assert len(list(log_dir.iterdir())) == 2
+
+
+def test_a_finished_message_gets_the_form_of_this_package(writer, log_dir):
+    for step in range(2):
+        writer.file_writer.add_summary(summary(), step)
+    writer.close()
+    (file,) = log_dir.iterdir()
+    for payload in list(unframe(file.read_bytes(), []))[2:]:
+        (value,) = proto.Event.FromString(payload).summary.value
+        assert (value.tensor.dtype, list(value.tensor.float_val)) == (wire.DT_FLOAT, [0.5])
+        assert value.metadata.plugin_data.plugin_name == "scalars"
+
+
+def test_what_a_message_loses_is_said(writer):
+    event = proto.Event()
+    value = event.summary.value.add(tag="x")
+    value.tensor.dtype = wire.DT_DOUBLE
+    value.tensor.double_val.append(1e300)
+    with pytest.warns(mb.MultiboardWarning) as said:
+        writer.file_writer.add_summary(event.summary)
+        writer.close()
+    assert "numbers that float32 cannot hold" in str(said[0].message)
+
+
+def test_bytes_that_are_no_message_are_said_and_stop_nobody(writer, log_dir):
+    with pytest.warns(mb.MultiboardWarning) as said:
+        writer.file_writer.add_event(b"\xff\xff")
+        writer.file_writer.add_summary(summary(), 1)
+        writer.close()
+    assert "a message of 2 bytes cannot be read" in str(said[0].message)
+    assert len(mb.read(log_dir)["."].scalars["x"]) == 1

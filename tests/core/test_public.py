@@ -26,8 +26,9 @@ DOCUMENTED = [
     "wire",
     "writer.files",
 ]
-DOCUMENTED += ["clu.lines", "clu.metric_writer"]
+DOCUMENTED += ["clu.lines", "clu.metric_writer", "directories", "metric_names"]
 DOCUMENTED += [f"kinds.{kind}" for kind in ("audio", "pr_curve", "table", "video")] + ["surface.structures"]
+DOCUMENTED += ["alerts.options", "alerts.loss_spike", "console_text", "environment", "facts.masking"]
 
 
 def test_every_public_name_exists_and_is_documented():
@@ -65,7 +66,7 @@ def test_the_command_without_click_names_the_extra():
 
 
 def test_the_package_is_marked_as_typed():
-    for package in ("multiboard", "multiboard_torch", "multiboard_jax", "multiboard_keras"):
+    for package in ("multiboard", "multiboard_torch", "multiboard_jax", "multiboard_keras", "multiboard_bridges"):
         spec = importlib.util.find_spec(package)
         assert spec.origin
         assert (importlib.import_module("pathlib").Path(spec.origin).parent / "py.typed").exists()

@@ -84,6 +84,24 @@ def test_a_tensor_of_a_dtype_that_is_unknown_costs_only_itself(tmp_path, whole, 
     assert len(data.scalars["x"]) == 20
 
 
+@pytest.mark.parametrize("field", ["string_val", "image"])
+def test_a_tag_of_scalars_without_any_number_costs_only_itself(tmp_path, whole, field):
+    from multiboard import proto
+    from multiboard.records import frame
+
+    event = proto.Event(step=1)
+    value = event.summary.value.add(tag="odd")
+    value.metadata.plugin_data.plugin_name = "scalars"
+    if field == "image":
+        value.image.encoded = b"png"
+    else:
+        value.tensor.dtype = 7
+        value.tensor.string_val.append(b"text")
+    data = read_bytes(tmp_path, whole + frame(event.SerializeToString()))
+    assert "'odd' at step 1" in data.damage["events.out.tfevents.1"][0].reason
+    assert list(data.scalars) == ["x"]
+
+
 def test_a_record_that_is_no_event_is_damage(tmp_path):
     from multiboard.records import frame
 

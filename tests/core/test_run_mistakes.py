@@ -1,6 +1,7 @@
 """A wrong call raises one clear error in the first step, and only counts afterwards."""
 
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -150,6 +151,17 @@ def test_an_error_in_the_callback_does_not_reach_the_loop(log_dir):
     with pytest.warns(mb.MultiboardWarning), mb.Run(log_dir, on_error=broken) as run:
         run.log({"loss": 1.0}, 0)
         run.log({"loss": "x"}, 1)
+
+
+def test_an_exit_in_the_callback_does_not_end_the_writer(log_dir):
+    def leaving(cause, message):
+        sys.exit(f"{cause}: {message}")
+
+    with pytest.warns(mb.MultiboardWarning), mb.Run(log_dir, on_error=leaving) as run:
+        run.log({"loss": float("nan")}, 0)  # said in the writer thread
+        assert run.flush(20)
+        run.log({"loss": 2.0}, 1)
+    assert mb.read(log_dir)["."].scalars["loss"].step.tolist() == [0, 1]
 
 
 def test_closing_says_how_often_each_cause_occurred(log_dir):

@@ -82,3 +82,35 @@ def test_sub_runs_restore_a_run_for_each_series(runs):
 def test_arrays_of_one_element_are_recorded_as_numbers(runs):
     found = runs(lambda w: w.add_hparams({"lr": np.float32(0.5), "size": np.array([3]), "betas": np.array([0.5, 1.0])}, {}))
     assert found["."].hparams == {"lr": 0.5, "size": 3, "betas": "[0.5, 1.0]"}
+
+
+def test_a_metric_that_is_a_curve_does_not_take_its_place(log_dir):
+    with mb.SummaryWriter(log_dir) as writer:
+        for step in range(10):
+            writer.add_scalar("loss", 1.0, step)
+            writer.add_scalars("acc", {"train": 0.5}, step)
+        with pytest.warns(mb.MultiboardWarning, match="'hparam/") as said:
+            for value in (0.5, 0.25):
+                writer.add_hparams({"lr": 0.1}, {"loss": value, "acc/train": 0.5, "new": 1.0})
+        assert len(said) == 2
+    found = {tag: column.step.tolist() for tag, column in mb.read(log_dir)["."].scalars.items()}
+    curve, twice = list(range(10)), [0, 0]
+    assert found == {"loss": curve, "acc/train": curve, "hparam/loss": twice, "hparam/acc/train": twice, "new": twice}
+
+
+def test_a_curve_of_a_writer_that_was_closed_keeps_its_place(log_dir):
+    writer = mb.SummaryWriter(log_dir)
+    for step in range(3):
+        writer.add_scalar("loss", 1.0, step)
+    writer.close()
+    with pytest.warns(mb.MultiboardWarning):
+        writer.add_hparams({"lr": 0.1}, {"loss": 0.5}, {"lr": [0.1, 0.2]})
+        writer.close()
+    scalars = mb.read(log_dir)["."].scalars
+    assert {tag: column.step.tolist() for tag, column in scalars.items()} == {"loss": [0, 1, 2], "hparam/loss": [0]}
+    assert b"hparam/loss" in b"".join(path.read_bytes() for path in log_dir.iterdir()).partition(b"_hparams_/experiment")[2]
+
+
+def test_curves_of_another_run_are_no_matter(runs):
+    found = runs(lambda w: w.add_scalar("loss", 1.0, 5), lambda w: w.add_hparams({"lr": 0.1}, {"loss": 0.5}, run_name="trial"))
+    assert found["trial"].scalars["loss"].value.tolist() == [0.5]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import os
 import subprocess
 import sys
 import time
@@ -101,7 +102,7 @@ def board_dir(tmp_path_factory):
 
 
 @contextlib.contextmanager
-def serve(log_dir, outputs, *, tensorflow=True):
+def serve(log_dir, outputs, *, tensorflow=True, more=()):
     """Start a TensorBoard per loader over a directory, and stop them."""
     main = ["-m", "tensorboard.main"] if tensorflow else ["-c", WITHOUT_TENSORFLOW]
     started = {}
@@ -111,7 +112,7 @@ def serve(log_dir, outputs, *, tensorflow=True):
         command = [sys.executable, *main, "--logdir", str(log_dir), "--host", HOST, "--port", str(port)]
         options = [option, "--reload_interval=1", "--samples_per_plugin=scalars=999999999,images=100,text=100"]
         with output.open("w") as sink:
-            process = subprocess.Popen([*command, *options], stdout=sink, stderr=sink)
+            process = subprocess.Popen([*command, *options, *more], stdout=sink, stderr=sink)
         started[loader] = Board(loader, f"http://{HOST}:{port}/", process, output)
     try:
         yield started
@@ -132,6 +133,14 @@ def serve(log_dir, outputs, *, tensorflow=True):
 def serving():
     """The function `serve`."""
     return serve
+
+
+@pytest.fixture(scope="session")
+def without_tensorflow(tmp_path_factory):
+    """The variables of a process whose TensorBoard does not find TensorFlow, so that it begins and ends sooner."""
+    directory = tmp_path_factory.mktemp("without_tensorflow")
+    (directory / "tensorflow.py").write_text("raise ImportError\n")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(directory), *filter(None, [os.environ.get("PYTHONPATH")])])}
 
 
 @pytest.fixture(scope="session")

@@ -88,7 +88,8 @@ def main(log_dir, split, address="", number=0):
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
         jax.distributed.initialize(address, num_processes=2, process_id=number)
     mesh = Mesh(np.array(jax.devices()).reshape(2, 2), ("data", "model"))
-    run = None if number else mb.Run(log_dir, on_error=lambda cause, message: sys.exit(f"{cause}: {message}"))
+    opens_none = number and split == "data"  # with other splits both processes open the run, and the second one stays silent
+    run = None if opens_none else mb.Run(log_dir, on_error=lambda cause, message: sys.exit(f"{cause}: {message}"))
     reports = [compared(loss_of, run, mesh, split, first) for loss_of, first in ((exact, 0), (rounded, 100))]
     if run is not None:
         run.close()
