@@ -4,44 +4,37 @@ from __future__ import annotations
 
 import os
 import weakref
-from time import time
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from multiboard import exits
 from multiboard.budget import MEMORY_BYTES, MemoryBudget
-from multiboard.captures import scalar_tags
 from multiboard.destination import FileSettings, destination
-from multiboard.errors import ArgumentError, ValueKindError, cause_of
+from multiboard.errors import ArgumentError, cause_of
 from multiboard.intake import Intake
 from multiboard.kinds.checks import positive_integer
 from multiboard.media_budget import check_media_bytes
 from multiboard.pipeline import Pipeline
 from multiboard.reports import Reports
 from multiboard.session import Session, check_facts
-from multiboard.surface.layers import LayersSurface, aligned_names, inherit
+from multiboard.surface.captures import CapturesSurface
+from multiboard.surface.hparams import HParamsSurface
+from multiboard.surface.layers import aligned_names, inherit
 from multiboard.surface.measures import MeasuresSurface
 from multiboard.surface.media import MediaSurface
 from multiboard.surface.scalars import ScalarsSurface
 from multiboard.surface.structures import StructuresSurface
-from multiboard.values import Capture, Raw
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from multiboard.alerts import Alerts
     from multiboard.direct import DirectPipeline
     from multiboard.protocols import Lane, Observer, Sink
     from multiboard.remote import RemoteOptions
-    from multiboard.values import Value
 
 
-_TAG_SETS: Final = 64
-"""Sets of tags of captures that are known to be free; gradients that come and go make ever new ones."""
-
-
-class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface, LayersSurface):
+class Run(HParamsSurface, ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface, CapturesSurface):
     """One training job: one directory, one live event file, one row in the HParams table.
 
     Usable as a context manager; thread-safe. Logging never waits for a device or a disk and never raises because of data.
@@ -176,31 +169,6 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface, Laye
         self._before_close: list[Callable[[], object]] = []
         self._may_close = [True]
 
-    def hparams(
-        self,
-        config: Mapping[str, Any],
-        *,
-        domains: Mapping[str, Any] | None = None,
-        metrics: Iterable[str] | Mapping[str, str] | None = None,
-    ) -> None:
-        """Record the hyper-parameters of this run, once: TensorBoard reads one set per run.
-
-        Without domains and metrics TensorBoard infers both from all runs. If one run states them, they are valid for all runs of
-        the dashboard, and the HParams tab shows no other metrics, and no hyper-parameters that this run does not have: state them
-        in runs that share their hyper-parameters, and the same in each.
-
-        Args:
-            config: may be nested (joined with '/'). Bools, numbers and strings keep their type; all else becomes a string.
-            domains: the values that a hyper-parameter can take: a tuple (low, high) is an interval, a list holds all values, e.g.
-                {'lr': (1e-5, 1e-1), 'optimizer': ['sgd', 'adam']}. Needs metrics.
-            metrics: tags of the scalars to compare runs by, e.g. ['val/accuracy'], or their display names by tag.
-        """
-        self._intake.attempt(lambda: self._configure(config, domains, metrics), None)
-
-    def _configure(self, config: object, domains: object, metrics: object) -> None:
-        self._intake.check_open()
-        self._session.configure(config, domains, metrics)
-
     # ------------------------------------------------------------------ life
 
     def flush(self, timeout: float | None = None) -> bool:
@@ -324,38 +292,6 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface, Laye
 
     # ------------------------------------------------------------------ for adapters
 
-    def capture(self, capture: Capture) -> None:
-        """Log a measurement of an adapter; its tensors may still be on a device."""
-        self._intake.attempt(lambda: self._accept_capture(capture), capture.step)
-
-    def _accept_capture(self, capture: Capture) -> None:
-        capture = self._in_aligned_names(capture)._replace(step=self._intake.step(capture.step))
-        if (capture.tags, capture.histograms) not in self._captured:
-            for tag in capture.tags if capture.histograms else ():
-                self._intake.claim(tag, "histogram")
-            for tag in scalar_tags(capture.tags):
-                self._intake.claim(tag, "scalar")
-            if len(self._captured) >= _TAG_SETS:
-                self._captured.clear()
-            self._captured.add((capture.tags, capture.histograms))
-        self._intake.accepted(capture.step)
-        self._session.start()
-        self._lane.put(capture, "histogram", capture.tags, capture.step)
-
-    def raw(self, event: bytes, step: int) -> None:
-        """Write a finished Event message of another writer as it is; its tags are not checked against those of this run.
-
-        Args:
-            event: serialised, with its own step and wall time.
-            step: the same step once more.
-        """
-        self._intake.attempt(lambda: self._accept_raw(event, self._intake.step(step)), step)
-
-    def _accept_raw(self, event: bytes, step: int) -> None:
-        self._intake.accepted(step)
-        self._session.start()
-        self._lane.put(Raw(event, step), "raw", None, step)
-
     def before_close(self, callback: Callable[[], object]) -> None:
         """Call something when the run is closed, while it still takes values; what it raises is reported."""
         self._before_close.append(callback)
@@ -378,53 +314,7 @@ class Run(ScalarsSurface, MediaSurface, MeasuresSurface, StructuresSurface, Laye
         self._intake.check_open()
         self._lane.sink.observe(observer)
 
-    def report(self, cause: str, message: str) -> None:
-        """Count something that went wrong and warn of it once per cause; raises nothing."""
-        self._reports.add(cause, message)
-
     # ------------------------------------------------------------------ inside
-
-    def _log_value(
-        self,
-        tag: str,
-        kind: str,
-        step: object,
-        wall_time: float | None,
-        build: Callable[[int, float], Value],
-        also: Mapping[str, str] = MappingProxyType({}),
-    ) -> None:
-        now = time() if wall_time is None else self._intake.moment(wall_time)
-
-        def accept() -> None:
-            number = self._intake.step(step)
-            self._intake.claim(tag, kind)
-            for other, kind_of_other in also.items():
-                self._intake.claim(other, kind_of_other)
-            value = build(number, now)
-            self._intake.accepted(number)
-            self._session.start()
-            self._lane.put(value, kind, tag, number)
-
-        self._intake.attempt(accept, step)
-
-    def _log_without_step(
-        self, tag: str, kind: str, once: bool, build: Callable[[float], Value], also: Mapping[str, str] = MappingProxyType({})
-    ) -> None:
-        tags = {tag: kind, **also}
-
-        def accept() -> None:
-            self._intake.check_open()
-            for name, kind_of_name in tags.items():
-                self._intake.claim(name, kind_of_name)
-                if once and name in self._once:
-                    rule = f"this run has this {kind_of_name} already; one run takes one, e.g. use run.child(...)."
-                    raise ValueKindError(name, kind_of_name, rule)
-            value = build(time())
-            self._session.start()
-            self._lane.put_once(value)
-            self._once.update(tags)
-
-        self._intake.attempt(accept, None)
 
     def _refuse_all(self) -> None:
         self._intake.closed = True
