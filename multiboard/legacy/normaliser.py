@@ -28,7 +28,7 @@ from multiboard.legacy.forms import (
     wav_content,
 )
 from multiboard.legacy.sessions import without_nonfinite
-from multiboard.legacy.values import Value, is_message, read_value, samples
+from multiboard.legacy.values import Value, is_event, is_message, read_value, samples
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -107,6 +107,8 @@ class Normaliser:
                 parts.append(payload[last:end])
                 holds = holds or number not in {_TIME, _STEP}
             last = end
+        if holds and not is_event(rest := b"".join(parts)):
+            raise ValueError(f"{len(rest)} bytes beside the values are no part of an Event")
         if values:
             parts.append(wire.message(5, *self._normalised(values)))
         return b"".join(parts) if values or holds else b""

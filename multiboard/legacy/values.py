@@ -55,6 +55,15 @@ def is_message(value: Value) -> bool:
     return plugin != "hparams"  # a set that cannot be read ends the HParams tab of all runs
 
 
+def is_event(payload: bytes) -> bool:
+    """Tell whether TensorBoard can read an event; one that it cannot read ends its reading of the file."""
+    try:
+        proto.Event.FromString(payload)
+    except Exception:  # noqa: BLE001  # protobuf's DecodeError has moved between versions
+        return False
+    return True
+
+
 def samples(values: list[Value]) -> Iterator[list[Value]]:
     """Yield the values one by one, but '<tag>/image/0', '<tag>/image/1', … of one event together."""
     group: list[Value] = []

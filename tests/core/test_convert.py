@@ -292,6 +292,14 @@ def test_a_damaged_log_stops_no_conversion_and_invents_no_number(tmp_path_factor
         assert column.value.tolist() == column.step.tolist()
 
 
+def test_an_event_with_a_part_that_is_no_message_is_left_out(tmp_path):
+    broken = scalar("x", 1.0, 1) + wire.message(7, b"\xff")  # a session log
+    write(tmp_path / "old", scalar("x", 0.0, 0), broken, scalar("x", 2.0, 2))
+    mb.convert(tmp_path / "old", tmp_path / "new")
+    assert [proto.Event.FromString(payload).step for payload in payloads(tmp_path / "new")][-1] == 2
+    assert mb.read(tmp_path / "new")["."].scalars["x"].step.tolist() == [0, 2]
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_bytes_that_pass_for_records_stop_no_conversion(tmp_path_factory, data):
