@@ -17,6 +17,12 @@ sys.modules.setdefault("tensorflow", None)
 SOURCE = Path(__file__).parent / "toy_adapter"
 
 
+def pytest_collection_modifyitems(items):
+    """JAX warns of every fork in a process that has loaded it, which a test of another file may have done."""
+    for item in items:
+        item.add_marker(pytest.mark.filterwarnings("ignore:os.fork"))
+
+
 @pytest.fixture(params=["torch.utils.tensorboard", "tensorboardX"])
 def package(request):
     """What captures a package, and its two classes."""

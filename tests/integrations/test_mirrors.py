@@ -24,6 +24,7 @@ def records(tmp_path, monkeypatch):
     """The function that returns what the file of W&B holds: rows of the history, the configuration and the metrics."""
     for name, value in {"MODE": "offline", "DIR": str(tmp_path), "SILENT": "true", "CONSOLE": "off"}.items():
         monkeypatch.setenv(f"WANDB_{name}", value)
+    wandb.teardown()  # what another file has begun knows other directories
 
     def read():
         wandb.teardown()  # W&B ends its file a moment after its run

@@ -127,7 +127,6 @@ def test_a_run_that_is_forgotten_is_not_kept_alive(tmp_path, clock):
     assert clock.readings < 100
 
 
-@pytest.mark.filterwarnings("ignore:os.fork")  # of JAX, if another file has loaded it
 def test_a_forked_child_reads_nothing(tmp_path, clock, points):
     with mb.Run(tmp_path, system=0.1) as run:
         run.log({"x": 1.0}, 0)
@@ -140,7 +139,6 @@ def test_a_forked_child_reads_nothing(tmp_path, clock, points):
     assert [step for step, _ in points()] == [0]
 
 
-@pytest.mark.filterwarnings("ignore:os.fork")  # of JAX, if another file has loaded it
 def test_a_forked_child_can_have_metrics_of_its_own(tmp_path, points):
     with mb.Run(tmp_path / "parent", system=0.1):
         child = os.fork()

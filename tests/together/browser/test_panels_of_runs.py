@@ -31,6 +31,7 @@ def test_facts_that_differ_are_shown_first_and_all_on_request(opened, held):
     assert differing["seed"] == ["0", "1", "2"]
     assert "version/numpy" not in differing
     panel.get_by_label("Differences only").uncheck()
+    panel.get_by_role("rowheader", name="version/numpy").wait_for()  # the table is drawn in the next frame
     shown = table_of(panel)
     known = {name: {**data.hparams, **data.facts} for name, data in held.items()}
     for key in set().union(*known.values()):
