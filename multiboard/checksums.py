@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-_tables: Final[list[npt.NDArray[np.uint32]]] = []
+_tables: Final[dict[int, npt.NDArray[np.uint32]]] = {}
+"""By distance. Several writer threads may fill it at once: every entry has its place and one value, whoever puts it there."""
 
 
 def table(distance: int) -> npt.NDArray[np.uint32]:
@@ -29,13 +30,21 @@ def table(distance: int) -> npt.NDArray[np.uint32]:
     >>> hex(table(0)[1])
     '0xf26b8303'
     """
-    if not _tables:
-        zero = google_crc32c.value(bytes(1))
-        _tables.append(np.array([google_crc32c.value(bytes([byte])) ^ zero for byte in range(256)], np.uint32))
-    while len(_tables) <= distance:
-        last = _tables[-1]
-        _tables.append(_tables[0][last & np.uint32(0xFF)] ^ (last >> np.uint32(8)))
+    if distance not in _tables:
+        for place in range(distance + 1):
+            if place not in _tables:
+                _tables[place] = _further(_tables[place - 1]) if place else _last_byte()
     return _tables[distance]
+
+
+def _last_byte() -> npt.NDArray[np.uint32]:
+    zero = google_crc32c.value(bytes(1))
+    return np.array([google_crc32c.value(bytes([byte])) ^ zero for byte in range(256)], np.uint32)
+
+
+def _further(nearer: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    """Return the table of a byte that one more byte follows."""
+    return _tables[0][nearer & np.uint32(0xFF)] ^ (nearer >> np.uint32(8))
 
 
 def contributions(pieces: Iterable[tuple[npt.NDArray[np.uint8], int]], rows: int) -> npt.NDArray[np.uint32]:
