@@ -44,7 +44,8 @@ def _last_byte() -> npt.NDArray[np.uint32]:
 
 def _further(nearer: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
     """Return the table of a byte that one more byte follows."""
-    return _tables[0][nearer & np.uint32(0xFF)] ^ (nearer >> np.uint32(8))
+    further: npt.NDArray[np.uint32] = _tables[0][nearer & np.uint32(0xFF)] ^ (nearer >> np.uint32(8))
+    return further
 
 
 def contributions(pieces: Iterable[tuple[npt.NDArray[np.uint8], int]], rows: int) -> npt.NDArray[np.uint32]:
