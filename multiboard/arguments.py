@@ -17,6 +17,14 @@ def check_run(run: object) -> Run:
     return run
 
 
+def check_given(run: object, config: object) -> Run | None:
+    """Return the open run that is to be written to, if there is one, or raise ArgumentError: it has its configuration already."""
+    given = None if run is None else check_run(run)
+    if given is not None and config is not None:
+        raise ArgumentError("config", config, "the run is open already: give it to mb.Run(log_dir, config=...)")
+    return given
+
+
 def check_log_dir(log_dir: object) -> str | os.PathLike[str]:
     """Return a directory, or raise ArgumentError if it is something else."""
     if not isinstance(log_dir, (str, os.PathLike)):

@@ -15,7 +15,7 @@ import numpy as np
 from multiboard import proto
 from multiboard.columns import scalar_columns
 from multiboard.decode import CONCEPTUAL_GRAPHS, GRAPHS, TIMED_GRAPHS, decode, legacy_plugin, lone_plugin
-from multiboard.records import Damage, payload_at, payload_damage, walk
+from multiboard.records import Damage, payloads, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -209,11 +209,7 @@ def outlines(data: bytes, records: npt.NDArray[np.int64], damage: list[Damage]) 
         records: offsets of records, int64 `[n]`.
         damage: receives an entry for every other one.
     """
-    for offset in records.tolist():
-        payload = payload_at(data, offset)
-        if payload is None:
-            damage.append(payload_damage(data, offset))
-            continue
+    for offset, payload in payloads(data, records, damage):
         try:
             event = proto.Outline.FromString(payload)
         except Exception as error:  # noqa: BLE001  # protobuf's DecodeError has moved between versions

@@ -15,7 +15,7 @@ from multiboard.columns import scalar_columns
 from multiboard.encode import ScalarsTemplate, file_version, session_start
 from multiboard.events import read_event
 from multiboard.legacy.forms import float32_losses
-from multiboard.records import Damage, frame, payload_at, payload_damage, walk
+from multiboard.records import Damage, frame, payload_at, payloads, walk
 from multiboard.scalar_events import layout_of, varying_bytes
 
 if TYPE_CHECKING:
@@ -106,11 +106,7 @@ class FileConverter:
     def _singles(self, data: bytes, offsets: npt.NDArray[np.int64], damage: list[Damage]) -> dict[int, bytes]:
         """Return framed records by the offset of the old one."""
         singles: dict[int, bytes] = {}
-        for offset in offsets.tolist():
-            payload = payload_at(data, offset)
-            if payload is None:
-                damage.append(payload_damage(data, offset))
-                continue
+        for offset, payload in payloads(data, offsets, damage):
             try:
                 event = self._normaliser.event(payload)
             except ValueError as error:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from multiboard.event_writer import FileOptions
+from multiboard.event_writer import FileOptions, FileSettings, note_written
 from multiboard.sink import EventSink
 
 if TYPE_CHECKING:
@@ -18,14 +18,6 @@ if TYPE_CHECKING:
     from multiboard.reports import Reports
 
     OpenSink: TypeAlias = Callable[[str, Reports], Sink]
-
-
-class FileSettings(NamedTuple):
-    """How the event files of a run begin and end; see `Run` for each."""
-
-    resume: bool | str = False
-    max_file_bytes: int | None = None
-    max_media_bytes: Mapping[str, int] | None = None
 
 
 class Destination(NamedTuple):
@@ -99,15 +91,11 @@ def open_event_files(log_dir: str | os.PathLike[str], reports: Reports, *, setti
         settings: of the files; `resume` True goes on behind the last step of the directory, 'add' adds to it, whatever the steps.
     """
     known = os.path.abspath(log_dir)
-    adds = settings.resume == "add" or (known in _written and not settings.resume)
     resume_step = _next_step(log_dir) if settings.resume is True else None
-    options = FileOptions(None if adds else 0, resume_step, settings.max_file_bytes)
+    options = FileOptions(None if settings.adds(known) else 0, resume_step, settings.max_file_bytes)
     sink = EventSink(log_dir, reports, options, settings.max_media_bytes)
-    _written.add(known)
+    note_written(known)
     return sink
-
-
-_written: Final[set[str]] = set()
 
 
 def _next_step(log_dir: str | os.PathLike[str]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from multiboard.backlog import Backlog
 from multiboard.encode import Encoder, session_start
@@ -14,10 +14,31 @@ from multiboard.records import OVERHEAD, frame
 from multiboard.redescribe import redescribe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from multiboard.files import Space
     from multiboard.reports import Reports
+
+
+_written: Final[set[str]] = set()
+"""Directories and URLs of runs that this process has written; opened again, they go on."""
+
+
+class FileSettings(NamedTuple):
+    """How the event files of a run begin and end; see `multiboard.Run` for each."""
+
+    resume: bool | str = False
+    max_file_bytes: int | None = None
+    max_media_bytes: Mapping[str, int] | None = None
+
+    def adds(self, place: str) -> bool:
+        """Tell whether a sink adds to what is in a place: it is asked for, or this process has written there before."""
+        return self.resume == "add" or (place in _written and not self.resume)
+
+
+def note_written(place: str) -> None:
+    """Remember that this process writes in a place."""
+    _written.add(place)
 
 
 class FileOptions(NamedTuple):

@@ -11,7 +11,7 @@ import numpy as np
 
 from multiboard.columns import scalar_columns
 from multiboard.events import read_event, read_value
-from multiboard.records import Damage, payload_at, payload_damage, walk
+from multiboard.records import Damage, payload_at, payloads, walk
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -98,8 +98,8 @@ class History:
             bare = np.full(n, not part.series.plugin)
             tag = np.full(n, self._number(part.series.tag))
             self._parts.append(Points(np.full(n, number), part.record, tag, part.step, part.wall_time, bare))
-        for offset in rest.tolist():
-            self._add_record(data, number, offset, damage)
+        for offset, payload in payloads(data, rest, damage):
+            self._add_record(payload, number, offset, damage)
         self.readable.append(len(records) - (len({place.offset for place in damage[lost:]})))
         return sorted(damage, key=lambda place: place.offset)
 
@@ -123,12 +123,8 @@ class History:
             if value.tag == tag and value.tensor and not value.bare:
                 self.metadata.setdefault(tag, payload[slice(*value.metadata)])
 
-    def _add_record(self, data: bytes, number: int, offset: int, damage: list[Damage]) -> None:
+    def _add_record(self, payload: bytes, number: int, offset: int, damage: list[Damage]) -> None:
         """Add the points of one record."""
-        payload = payload_at(data, offset)
-        if payload is None:
-            damage.append(payload_damage(data, offset))
-            return
         try:
             event = read_event(payload)
             values = [read_value(payload, *place) for place in event.values]

@@ -238,6 +238,22 @@ def payload_at(data: bytes, offset: int) -> bytes | None:
     return payload if masked_crc(payload) == _CRC.unpack_from(data, end)[0] else None
 
 
+def payloads(data: bytes, offsets: npt.NDArray[np.int64], damage: list[Damage]) -> Iterator[tuple[int, bytes]]:
+    """Yield offset and payload of records that `walk` has found, without those whose checksum is wrong.
+
+    Args:
+        data: an event file.
+        offsets: of records, int64 `[n]`.
+        damage: receives an entry for every record that is left out.
+    """
+    for offset in offsets.tolist():
+        payload = payload_at(data, offset)
+        if payload is None:
+            damage.append(payload_damage(data, offset))
+        else:
+            yield offset, payload
+
+
 def payload_damage(data: bytes, offset: int) -> Damage:
     """Return the entry for a record whose payload has the wrong checksum."""
     return Damage(offset, f"the payload of a record of {_LENGTH.unpack_from(data, offset)[0]} bytes is damaged")
@@ -254,9 +270,4 @@ def unframe(data: bytes | memoryview, damage: list[Damage]) -> Iterator[bytes]:
         damage: receives one entry per place that could not be read.
     """
     data = bytes(data)
-    for offset in walk(data, damage).tolist():
-        payload = payload_at(data, offset)
-        if payload is None:
-            damage.append(payload_damage(data, offset))
-        else:
-            yield payload
+    yield from (payload for _, payload in payloads(data, walk(data, damage), damage))

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from multiboard import exits
 from multiboard.budget import MEMORY_BYTES, MemoryBudget
-from multiboard.destination import FileSettings, destination
+from multiboard.destination import destination
 from multiboard.errors import ArgumentError, cause_of
+from multiboard.event_writer import FileSettings
 from multiboard.intake import Intake
 from multiboard.kinds.checks import positive_integer
 from multiboard.media_budget import check_media_bytes

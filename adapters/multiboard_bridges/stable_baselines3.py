@@ -17,7 +17,7 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Figure, HParam, Image, KVWriter, Logger, Video, make_output_format
 
-from multiboard.arguments import check_log_dir, check_run
+from multiboard.arguments import check_given, check_log_dir, check_run
 from multiboard.errors import ArgumentError
 from multiboard.run import Run
 from multiboard.trainers import log_each, reporting
@@ -127,10 +127,8 @@ class Callback(BaseCallback):
         verbose: int = 0,
     ) -> None:
         super().__init__(verbose)
-        if run is not None and config is not None:
-            raise ArgumentError("config", config, "the run is open already: give it to mb.Run(log_dir, config=...)")
         self._log_dir = os.fspath(check_log_dir(log_dir))
-        self._given = None if run is None else check_run(run)
+        self._given = check_given(run, config)
         self._config = dict(config or {})
         self._output: OutputFormat | None = None
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multiboard import tags
-from multiboard.arguments import check_log_dir, check_run
+from multiboard.arguments import check_given, check_log_dir
 from multiboard.errors import ArgumentError
 from multiboard.last_step import last_step
 from multiboard.metric_names import by_tag
@@ -73,9 +73,7 @@ class Logger(LightningLogger):
     ) -> None:
         super().__init__()
         self._log_dir = os.fspath(check_log_dir(log_dir))
-        self._given = None if run is None else check_run(run)
-        if run is not None and config is not None:
-            raise ArgumentError("config", config, "the run is open already: give it to mb.Run(log_dir, config=...)")
+        self._given = check_given(run, config)
         self._hparams: dict[str, Any] = {} if config is None else _as_dict("config", config)
         self._resume, self._facts = resume, facts
         self._start_over()

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from transformers import TrainerCallback
 
 from multiboard import tags
-from multiboard.arguments import check_log_dir, check_positive, check_run
-from multiboard.errors import ArgumentError
+from multiboard.arguments import check_given, check_log_dir, check_positive
 from multiboard.meter import Calls
 from multiboard.run import Run
 from multiboard.trainers import log_each, reporting
@@ -70,10 +69,8 @@ class Callback(TrainerCallback):
         **options: Any,
     ) -> None:
         self._log_dir = None if log_dir is None else check_log_dir(log_dir)
-        self._given = None if run is None else check_run(run)
+        self._given = check_given(run, config)
         self._every = None if every is None else check_positive("every", every)
-        if run is not None and config is not None:
-            raise ArgumentError("config", config, "the run is open already: give it to mb.Run(log_dir, config=...)")
         self._config = config or {}
         self._options = check_watch_options(options) | ({} if log is None else {"log": log})
         self._run: Run | None = None

@@ -12,12 +12,13 @@ from multiboard.remote.options import RemoteOptions
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from multiboard.remote.destination import RemoteDestination, Settings
+    from multiboard.event_writer import FileSettings
+    from multiboard.remote.destination import RemoteDestination
 
 __all__ = ["RemoteOptions", "open_destination"]
 
 
-def open_destination(url: str, settings: Settings, remote: RemoteOptions | Mapping[str, Any] | None) -> RemoteDestination:
+def open_destination(url: str, settings: FileSettings, remote: RemoteOptions | Mapping[str, Any] | None) -> RemoteDestination:
     """Open the spool of a run on a URL.
 
     Args:

@@ -6,11 +6,11 @@ import contextlib
 import os
 import tempfile
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from multiboard import exits
 from multiboard.errors import LogDirError
-from multiboard.event_writer import FileOptions
+from multiboard.event_writer import FileOptions, note_written
 from multiboard.files import event_file_name
 from multiboard.remote.attachments import PROJECTOR_CONFIG, projector_configs
 from multiboard.remote.options import RemoteOptions, remote_options
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import TypeAlias
 
+    from multiboard.event_writer import FileSettings
     from multiboard.reports import Reports
 
     OpenSink: TypeAlias = "Callable[[str, Reports], RemoteSink]"
@@ -37,22 +38,6 @@ _PATIENCE: Final = 30.0
 _POLL: Final = 1.0
 _SEGMENTS_AT_ONCE: Final = 8
 """A spool that is full holds so many segments at least."""
-
-
-class Settings(Protocol):
-    """How the event files of a run begin and end; see `Run` for each."""
-
-    @property
-    def resume(self) -> bool | str:
-        """Whether to go on, and how."""
-
-    @property
-    def max_file_bytes(self) -> int | None:
-        """Of one file."""
-
-    @property
-    def max_media_bytes(self) -> Mapping[str, int] | None:
-        """By kind."""
 
 
 class RemoteDestination(NamedTuple):
@@ -69,16 +54,12 @@ class RemoteDestination(NamedTuple):
     url: str
 
 
-def open_destination(url: str, settings: Settings, remote: RemoteOptions | Mapping[str, Any] | None) -> RemoteDestination:
+def open_destination(url: str, settings: FileSettings, remote: RemoteOptions | Mapping[str, Any] | None) -> RemoteDestination:
     """Open the spool of a run on a URL; see `multiboard.remote.open_destination`."""
     options = remote_options(remote)
     url = url if url.endswith("://") else url.rstrip("/")
     directory = RemoteDirectory(url, Store(url, options.storage_options), settings, options)
     return RemoteDestination(directory.log_dir, directory.open_sink, directory.url)
-
-
-_written: Final[set[str]] = set()
-"""URLs of runs that this process has written; opened again, they go on."""
 
 
 class RemoteDirectory:
@@ -97,7 +78,7 @@ class RemoteDirectory:
         asked: the time of the monotonic clock at which an upload was asked for.
     """
 
-    def __init__(self, url: str, store: Store, settings: Settings, options: RemoteOptions) -> None:
+    def __init__(self, url: str, store: Store, settings: FileSettings, options: RemoteOptions) -> None:
         self.url = shown(url)
         self.close_timeout, self.asked = options.close_timeout, 0.0
         self._settings, self._options, self._store = settings, options, store
@@ -170,7 +151,7 @@ class RemoteDirectory:
         assert uploader is not None  # noqa: S101
         names, known = names_of_run([*self._names, *_made(uploader, path)], run), f"{self.url}/{run}"
         resume = self._settings.resume
-        adds = resume == "add" or (known in _written and not resume)
+        adds = self._settings.adds(known)
         options = FileOptions(
             first_step=None if adds else 0,
             resume_step=self._next_step(run, names) if resume is True else None,
@@ -182,7 +163,7 @@ class RemoteDirectory:
         )
         self._fetch_projector_config(run, reports)
         sink = EventSink(path, reports, options, self._settings.max_media_bytes)
-        _written.add(known)
+        note_written(known)
         return sink
 
     def _segment_bytes(self) -> int:

@@ -7,10 +7,13 @@ import os
 import re
 import shutil
 import time
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from multiboard.remote.segments import is_event_name
 from multiboard.remote.spool import ABOUT, About, Spool, about_of, files_below, take_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _EMPTY_AFTER: Final = 60.0
 """Seconds after which a spool that says nothing of itself was left behind by a process that was killed while it made it."""
@@ -37,9 +40,8 @@ class Waiting(NamedTuple):
 def waiting(root: str) -> list[Waiting]:
     """Return all spools below a directory, the oldest first."""
     found = []
-    for path in _spool_paths(root):
+    for path, about in _spools(root):
         with contextlib.suppress(OSError):
-            about = about_of(path)
             if about is not None:
                 sizes = [os.path.getsize(file) for file in files_below(os.path.join(path, about.name))]
                 found.append(Waiting(path, about, len(sizes), sum(sizes), _is_busy(path)))
@@ -54,15 +56,12 @@ def left_behind(root: str, url: str) -> list[Spool]:
         url: as it may be shown.
     """
     found = []
-    for path in _spool_paths(root):
-        try:
-            about = about_of(path)
+    for path, about in _spools(root):
+        with contextlib.suppress(OSError):
             if about is None:
                 _delete_unborn(path)
-            elif about.url.rstrip("/") == url.rstrip("/") and (spool := Spool.adopt(path)) is not None:
+            elif _is_of(about, url) and (spool := Spool.adopt(path)) is not None:
                 found.append(spool)
-        except OSError:
-            continue
     return found
 
 
@@ -74,20 +73,31 @@ def waiting_names(root: str, url: str) -> list[str]:
         url: as it may be shown.
     """
     names = []
-    for path in _spool_paths(root):
+    for path, about in _spools(root):
         with contextlib.suppress(OSError):
-            about = about_of(path)
-            if about is not None and about.url.rstrip("/") == url.rstrip("/"):
+            if about is not None and _is_of(about, url):
                 spool = Spool(path, about, -1)
                 names += [spool.relative(segment) for segment in spool.segments()]
     return names
 
 
-def _spool_paths(root: str) -> list[str]:
+def _spools(root: str) -> Iterator[tuple[str, About | None]]:
+    """Yield every directory of spools and what it says of itself; None if it is none yet, or no more."""
     try:
-        return [os.path.join(root, name) for name in sorted(os.listdir(root))]
+        names = sorted(os.listdir(root))
     except OSError:
-        return []
+        return
+    for name in names:
+        path = os.path.join(root, name)
+        try:
+            about = about_of(path)
+        except OSError:
+            continue
+        yield path, about
+
+
+def _is_of(about: About, url: str) -> bool:
+    return about.url.rstrip("/") == url.rstrip("/")
 
 
 def _delete_unborn(path: str) -> None:
