@@ -149,8 +149,9 @@ def test_what_clu_writes_is_the_same(tmp_path, converted):
     assert same(*converted()) == 60 + 3
 
 
-def test_a_log_that_was_taken_up_again_keeps_its_files_and_starts(tmp_path, converted):
+def test_a_log_that_was_taken_up_again_keeps_its_files_and_starts(tmp_path, converted, monkeypatch):
     for begin, purge in ((0, None), (5, 5)):
+        monkeypatch.setattr("time.time", lambda second=1_700_000_000 + begin: second)  # names within a second do not sort
         module = importlib.import_module(PEERS["torch"])
         with module.SummaryWriter(str(tmp_path / "old"), purge_step=purge, filename_suffix=f".{begin}") as opened:
             for step in range(begin, begin + 10):
