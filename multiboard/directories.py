@@ -69,9 +69,9 @@ def _claim_url(parent: str, name: str, remote: RemoteOptions | Mapping[str, Any]
 def _has_files(url: str, remote: RemoteOptions | Mapping[str, Any] | None) -> bool:
     try:
         from multiboard.remote.options import remote_options
-        from multiboard.remote.store import Store
+        from multiboard.remote.store_process import open_store
 
-        return bool(Store(url, remote_options(remote).storage_options).list())
+        return bool(open_store(url, remote_options(remote).storage_options).list())
     except (OSError, MultiboardError):  # the run that is opened there says why
         return False
 

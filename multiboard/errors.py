@@ -21,14 +21,28 @@ An error is for a call that is wrong in itself. Data never raises: NaN, a full d
 from __future__ import annotations
 
 import reprlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
 class MultiboardError(Exception):
-    """Every error that multiboard raises on purpose."""
+    """Every error that multiboard raises on purpose; it can be sent to other processes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made_again, (type(self), self.args, self.__dict__)
+
+
+_Error = TypeVar("_Error", bound=MultiboardError)
+
+
+def _made_again(kind: type[_Error], args: tuple[Any, ...], attributes: dict[str, Any]) -> _Error:
+    """Return an error with its sentence, which is no argument of its class."""
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
 
 
 class MultiboardWarning(UserWarning):

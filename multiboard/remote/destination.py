@@ -20,6 +20,7 @@ from multiboard.remote.sink import RemoteSink
 from multiboard.remote.spool import Spool
 from multiboard.remote.spools import left_behind, waiting_names
 from multiboard.remote.store import Store, StoreError
+from multiboard.remote.store_process import open_store
 from multiboard.remote.upload import Uploader
 from multiboard.sink import EventSink
 from multiboard.urls import shown
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from multiboard.event_writer import FileSettings
+    from multiboard.remote.store_process import AnyStore
     from multiboard.reports import Reports
 
     OpenSink: TypeAlias = "Callable[[str, Reports], RemoteSink]"
@@ -58,7 +60,10 @@ def open_destination(url: str, settings: FileSettings, remote: RemoteOptions | M
     """Open the spool of a run on a URL; see `multiboard.remote.open_destination`."""
     options = remote_options(remote)
     url = url if url.endswith("://") else url.rstrip("/")
-    directory = RemoteDirectory(url, Store(url, options.storage_options), settings, options)
+    store = open_store(url, options.storage_options)
+    if isinstance(store, Store):  # whose library may need threads that end early
+        exits.close_remote_early()
+    directory = RemoteDirectory(url, store, settings, options)
     return RemoteDestination(directory.log_dir, directory.open_sink, directory.url)
 
 
@@ -78,7 +83,7 @@ class RemoteDirectory:
         asked: the time of the monotonic clock at which an upload was asked for.
     """
 
-    def __init__(self, url: str, store: Store, settings: FileSettings, options: RemoteOptions) -> None:
+    def __init__(self, url: str, store: AnyStore, settings: FileSettings, options: RemoteOptions) -> None:
         self.url = shown(url)
         self.close_timeout, self.asked = options.close_timeout, 0.0
         self._settings, self._options, self._store = settings, options, store
@@ -88,7 +93,6 @@ class RemoteDirectory:
         self._known = True
         self._uploader: Uploader | None = None
         self._open = 0
-        exits.close_remote_early()
 
     def open_sink(self, path: str, reports: Reports) -> RemoteSink:
         """Open the sink of the run, or of a child run below it.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from multiboard.remote.spool import Spool
-    from multiboard.remote.store import Store
+    from multiboard.remote.store_process import AnyStore
 
 
 def is_refused(error: Exception) -> bool:
@@ -31,7 +31,7 @@ class Sender:
         stopped: set by another thread, so that no further file is begun.
     """
 
-    def __init__(self, store: Store, freed: Callable[[int], object] | None = None) -> None:
+    def __init__(self, store: AnyStore, freed: Callable[[int], object] | None = None) -> None:
         self.stopped = False
         self._store, self._freed = store, freed
         self._attempted = ""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from multiboard.remote.room import Room
     from multiboard.remote.spool import Spool
-    from multiboard.remote.store import Store
+    from multiboard.remote.store_process import AnyStore
     from multiboard.reports import Reports
 
 FIRST_DELAY: Final = 0.5
@@ -88,7 +88,7 @@ class Uploader:
         every: seconds between two looks for files beside the events.
     """
 
-    def __init__(self, store: Store, spool: Spool, older: list[Spool], reports: Reports, room: Room, every: float) -> None:
+    def __init__(self, store: AnyStore, spool: Spool, older: list[Spool], reports: Reports, room: Room, every: float) -> None:
         self._store, self._spool, self._older = store, spool, older
         self._reports, self._room, self._every = reports, room, every
         self._finished: deque[tuple[str, int]] = deque()

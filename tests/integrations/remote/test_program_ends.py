@@ -17,16 +17,21 @@ ENDS = {
 }
 
 
+IN_ITSELF = "sys.frozen = True\n"
+"""A program that cannot start Python again works on the store in its own process."""
+
+
 def run_program(tmp_path, url, text):
     script = tmp_path / "program.py"
     script.write_text(f"import os, sys\nimport multiboard as mb\nfrom multiboard.remote import RemoteOptions\n{text}")
     return subprocess.run([sys.executable, str(script), url], check=False, capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.parametrize("begin", ["", IN_ITSELF], ids=["two processes", "one process"])
 @pytest.mark.parametrize("end", ENDS)
-def test_a_program_uploads_what_it_has_logged_when_it_ends(end, bucket, fetched, tmp_path):
+def test_a_program_uploads_what_it_has_logged_when_it_ends(end, begin, bucket, fetched, tmp_path):
     url = join(bucket, "first")
-    text = f"run = mb.Run(sys.argv[1])\nrun.log({{'x': 1.0}}, 0)\n{ENDS[end]}\n"
+    text = f"{begin}run = mb.Run(sys.argv[1])\nrun.log({{'x': 1.0}}, 0)\n{ENDS[end]}\n"
     result = run_program(tmp_path, url, text)
     assert "Warning" not in result.stderr
     data = mb.read(fetched(url))["."]
@@ -53,8 +58,9 @@ os.kill(os.getpid(), signal.SIGTERM)
 
 
 @pytest.mark.usefixtures("s3_environment")
-def test_a_thread_that_goes_on_after_the_main_program_logs_on(fetched, tmp_path):
-    url = f"file://{tmp_path}/store/first"
+@pytest.mark.parametrize("place", ["s3", "file"])
+def test_a_thread_that_goes_on_after_the_main_program_logs_on(place, fetched, request, tmp_path):
+    url = f"file://{tmp_path}/store/first" if place == "file" else join(request.getfixturevalue("bucket"), "first")
     text = """
 import threading, time
 run = mb.Run(sys.argv[1], remote=RemoteOptions(close_timeout=5))
@@ -70,22 +76,24 @@ threading.Thread(target=train).start()
     assert not list((tmp_path / "state" / "multiboard" / "spool").iterdir())
 
 
-def test_a_forked_process_neither_uploads_nor_holds_the_spool(bucket, fetched, tmp_path):
+@pytest.mark.parametrize("begin", ["", IN_ITSELF], ids=["two processes", "one process"])
+def test_a_forked_process_neither_uploads_nor_holds_the_spool(begin, bucket, fetched, tmp_path):
     url = join(bucket, "first")
-    text = """
+    text = f"""
+{begin}
 import time, warnings
 warnings.simplefilter("ignore")
 run = mb.Run(sys.argv[1], remote=RemoteOptions(upload_every=0.1))
-run.log({'x': 0.0}, 0)
+run.log({{'x': 0.0}}, 0)
 run.flush()
 child = os.fork()
 if not child:
-    run.log({'x': 9.0}, 9)
+    run.log({{'x': 9.0}}, 9)
     run.flush()
     run.close()
     time.sleep(30)
     os._exit(0)
-run.log({'x': 1.0}, 1)
+run.log({{'x': 1.0}}, 1)
 run.close()
 print(os.path.isdir(run.log_dir))
 os.kill(child, 9)
