@@ -71,8 +71,11 @@ REFERENCES: Final[set[type]] = set(IMMEDIATE)
 
 
 def stack_scalars(values: Iterable[Foreign]) -> tuple[Foreign, ...]:
-    """Replace taken scalars of PyTorch by pending ones that share one copy, without waiting for a device."""
+    """Replace taken scalars of PyTorch by numbers, or by pending ones that share one copy, without waiting for a device."""
     taken = tuple(values)
+    numbers = torch_values.on_host(taken)
+    if numbers is not None:
+        return tuple(numbers)
     return torch_values.stacked(taken, [i for i, value in enumerate(taken) if framework_of(type(value)) == "torch"])
 
 

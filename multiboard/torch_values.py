@@ -1,12 +1,18 @@
-"""Tensors of PyTorch: what the caller keeps of them without waiting, and how the writer thread reads it. Imports no PyTorch."""
+"""Tensors of PyTorch: what the caller keeps of them without waiting, and how the writer thread reads it. Imports no PyTorch.
+
+A number in the memory of the host is read by the caller: there is nothing to wait for, and it takes less than a copy.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from multiboard.values import IMMEDIATE
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -19,11 +25,29 @@ _HALF_BYTES: Final = 2
 
 def plain_classes() -> frozenset[type]:
     """Return the classes of tensors that can be copied without a look at each; empty while PyTorch is not imported."""
+    global _plain  # noqa: PLW0603
     torch = sys.modules.get("torch")
+    if torch is not None and not _plain:
+        with contextlib.suppress(AttributeError):  # it is being imported
+            _plain = frozenset((torch.Tensor, torch.nn.Parameter))
+    return _plain
+
+
+_plain: frozenset[type] = frozenset()
+
+
+def on_host(values: Collection[Foreign]) -> list[Foreign] | None:
+    """Return numbers, with those of plain tensors in the memory of the host; None if a value is neither.
+
+    Args:
+        values: anything.
+    """
+    plain = _plain or plain_classes()
     try:
-        return frozenset((torch.Tensor, torch.nn.Parameter)) if torch else frozenset()
-    except AttributeError:  # it is being imported
-        return frozenset()
+        numbers = [value.item() if type(value) in plain and value.is_cpu else value for value in values]
+    except Exception:  # noqa: BLE001  # shapes that are no number, tensors that hold none: a look at each value will tell
+        return None
+    return numbers if IMMEDIATE.issuperset(map(type, numbers)) else None
 
 
 def stacked(values: tuple[Foreign, ...], rows: Sequence[int]) -> tuple[Foreign, ...]:

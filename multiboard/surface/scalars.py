@@ -15,9 +15,11 @@ from multiboard.arrays import REFERENCES, stack_scalars, stack_unchecked, take_s
 from multiboard.errors import TagError, ValueKindError
 from multiboard.intake import STEP_END
 from multiboard.surface.base import Surface
+from multiboard.torch_values import on_host
 from multiboard.values import IMMEDIATE, Scalars
 
 if TYPE_CHECKING:
+    from multiboard.protocols import Logged
     from multiboard.values import Foreign
 
 
@@ -28,8 +30,8 @@ class ScalarsSurface(Surface):
         """Log several scalars of one step; they share an event.
 
         Args:
-            metrics: by tag: Python or NumPy numbers, or 0-d tensors of PyTorch, JAX, TensorFlow or Keras. Tensors are read later
-                by the writer thread: this call never waits for a device. Written as float32.
+            metrics: by tag: Python or NumPy numbers, or 0-d tensors of PyTorch, JAX, TensorFlow or Keras. What is on a device is
+                read later by the writer thread: this call never waits for it. Written as float32.
             step: number of optimizer steps taken before this one, 64-bit.
             wall_time: when it was measured, seconds since the epoch; None is now.
         """
@@ -49,18 +51,15 @@ class ScalarsSurface(Surface):
         """Take scalars whose tags are known without a look at each value, if that can be done; tell whether it was."""
         values = metrics.values()
         if countOf(map(type, values), float) == len(metrics) or IMMEDIATE.issuperset(map(type, values)):
-            if len(self._numbers) < self._lane.limit:
-                self._append((metrics.copy(), None, step, now))
-            else:
-                self._lane.overflow((metrics.copy(), None, step, now))
-            return True
-        taken = tuple(values)
-        if not REFERENCES.issuperset(map(type, taken)):
-            stacked = stack_unchecked(taken, set(map(type, taken)))
-            if stacked is None:
-                return False
-            taken = stacked
-        self._lane.put_scalars(Scalars(tuple(metrics), taken, step, now))
+            logged: Logged = (metrics.copy(), None, step, now)
+        elif (foreign := _logged_foreign(metrics, step, now)) is not None:
+            logged = foreign
+        else:
+            return False
+        if len(self._numbers) < self._lane.limit:
+            self._append(logged)
+        else:
+            self._lane.overflow(logged)
         return True
 
     def scalar(self, tag: str, value: Foreign, step: int, *, wall_time: float | None = None) -> None:
@@ -105,3 +104,16 @@ class ScalarsSurface(Surface):
     def _take(self, taken: dict[str, Foreign], tag: str, value: Foreign) -> None:
         self._intake.claim(tag, "scalar")
         taken[tag] = take_scalar(tag, value)
+
+
+def _logged_foreign(metrics: dict[str, Foreign], step: int, now: float) -> Logged | None:
+    """Return what is queued for scalars of which some are tensors; None if each needs a look."""
+    values = metrics.values()
+    if REFERENCES.issuperset(map(type, values)):
+        return Scalars(tuple(metrics), tuple(values), step, now)
+    numbers = on_host(values)
+    if numbers is not None:
+        return dict(zip(metrics, numbers, strict=True)), None, step, now
+    taken = tuple(values)
+    stacked = stack_unchecked(taken, set(map(type, taken)))
+    return None if stacked is None else Scalars(tuple(metrics), stacked, step, now)

@@ -186,8 +186,9 @@ def test_a_jax_value_is_taken_while_it_is_still_being_computed(written):
     assert len(data.scalars["loss"]) == len(data.scalars["again"]) == 4
 
 
-def test_no_torch_value_is_read_on_the_callers_thread(written, monkeypatch):
-    """Every way to bring a number of a tensor to Python raises there."""
+@pytest.mark.parametrize("place", ["device", "host"])
+def test_no_torch_value_on_a_device_is_read_on_the_callers_thread(place, written, monkeypatch):
+    """Every way to bring a number of a tensor to Python raises there. One on the host has been computed as soon as it is there."""
     import torch
 
     caller = threading.get_ident()
@@ -201,8 +202,10 @@ def test_no_torch_value_is_read_on_the_callers_thread(written, monkeypatch):
 
         monkeypatch.setattr(torch.Tensor, name, method)
 
-    for name in ("item", "tolist", "numpy", "cpu", "__float__", "__int__", "__bool__", "__array__", "__index__"):
-        guarded(name)
+    if place == "device":
+        monkeypatch.setattr(torch.Tensor, "is_cpu", property(lambda _: False))
+        for name in ("item", "tolist", "numpy", "cpu", "__float__", "__int__", "__bool__", "__array__", "__index__"):
+            guarded(name)
 
     def actions(run):
         weight = torch.ones((), requires_grad=True)
