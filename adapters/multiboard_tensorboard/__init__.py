@@ -1,7 +1,7 @@
 """TensorBoard's side of multiboard: the Compare tab.
 
 - `loader`: what TensorBoard imports at its start; it imports nothing of multiboard.
-- `plugin`: the addresses of the tab: the files of the page, and its parts.
+- `plugin`: the addresses of the tab: its page, and the parts of it.
 - `experiments`: the runs that TensorBoard shows, kept between requests.
 - `columns`: `multiboard.RunData` whose columns are read when they are used.
 - `listing`, `portions`, `decoding`, `hparams`: what TensorBoard's data provider holds, a little at a time, as columns.

@@ -1,12 +1,11 @@
-"""Columns of a run that are read when they are first asked for."""
+"""Columns of a run that are read when something of them is first asked for."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, Sequence, ValuesView
-from itertools import pairwise
-from threading import RLock
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, overload
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from threading import Condition, Thread
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 
@@ -18,59 +17,8 @@ if TYPE_CHECKING:
 Reader: TypeAlias = Callable[[Sequence[str]], Mapping[str, Column]]
 Stamp: TypeAlias = tuple[int, float]
 """Last step and last wall time of a tag: while they are the same, there is nothing new of it."""
-
-
-class Rows(Sequence["npt.NDArray[np.float64]"]):
-    """Bucket rows of the histograms of one tag, all in one array, which is as narrow as it was written.
-
-    Args:
-        rows: `[m, 3]` left, right and count of all of them.
-        lengths: how many rows each has.
-    """
-
-    def __init__(self, rows: npt.NDArray[Any], lengths: npt.NDArray[np.intp]) -> None:
-        self._rows = rows
-        self._ends = np.concatenate([[0], np.cumsum(lengths)]).tolist()
-        self._wide: npt.NDArray[np.float64] | None = None
-
-    def _widened(self) -> npt.NDArray[np.float64]:
-        """Return the rows as float64; those of the tags that were looked at last are kept, for they are looked at one by one."""
-        wide = self._wide
-        if wide is None:
-            wide = self._wide = self._rows.astype(np.float64)
-            _RECENT.append(self)
-            if len(_RECENT) > _KEPT:
-                _RECENT.popleft()._wide = None  # noqa: SLF001  # another Rows
-        return wide
-
-    @overload
-    def __getitem__(self, index: int) -> npt.NDArray[np.float64]: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[npt.NDArray[np.float64]]: ...
-    def __getitem__(self, index: int | slice) -> npt.NDArray[np.float64] | list[npt.NDArray[np.float64]]:
-        if isinstance(index, slice):
-            return [self[at] for at in range(len(self))[index]]
-        at = index if index >= 0 else index + len(self)
-        if at < 0:
-            raise IndexError(index)
-        return self._widened()[self._ends[at] : self._ends[at + 1]]
-
-    def __iter__(self) -> Iterator[npt.NDArray[np.float64]]:
-        wide = self._widened()
-        return (wide[begin:end] for begin, end in pairwise(self._ends))
-
-    def __len__(self) -> int:
-        return len(self._ends) - 1
-
-    def picked(self, at: npt.NDArray[np.intp]) -> Rows:
-        """Return some of the histograms."""
-        parts = [self._rows[self._ends[one] : self._ends[one + 1]] for one in at.tolist()]
-        return Rows(np.concatenate(parts), np.array(list(map(len, parts)), np.intp))
-
-    @property
-    def nbytes(self) -> int:
-        """Memory of the rows."""
-        return int(self._rows.nbytes) + 8 * len(self._ends)
+Known: TypeAlias = tuple[Stamp, str]
+"""The stamp of a tag, and its description."""
 
 
 class Blobs(Sequence[list[bytes]]):
@@ -97,15 +45,6 @@ class Blobs(Sequence[list[bytes]]):
         return sum(len(key) for keys in self._keys for key in keys)
 
 
-_KEPT: Final = 32
-_RECENT: Final[deque[Rows]] = deque()
-
-
-def picked(values: Sequence[Any], at: npt.NDArray[np.intp]) -> Sequence[Any]:
-    """Return some values of a column, in the form that they have."""
-    return values.picked(at) if isinstance(values, Rows) else [values[one] for one in at.tolist()]
-
-
 def empty(description: str = "") -> Column:
     """Return a column without points."""
     return Column(np.zeros(0, np.int64), np.zeros(0), np.zeros(0), description)
@@ -119,81 +58,117 @@ def nbytes(column: Column) -> int:
     return int(column.step.nbytes + column.wall_time.nbytes + size)
 
 
-class LazyColumns(dict[str, Column]):
-    """Columns by tag: which there are is known at once, what they hold is read when it is asked for.
-
-    The first one that is asked for is read alone; with each further one, twice as many of those behind it are read along. All
-    are read when all are asked for. For several threads at once.
+class LazyColumn:
+    """A column as `multiboard.Column` is, of which no more than the description is known until something else is asked for.
 
     Args:
-        stamps: by tag, in the order of the columns.
-        read: returns the columns of some tags.
+        columns: it is one of.
+        tag: of it.
+        description: markdown of the tag.
+    """
+
+    __slots__ = ("_columns", "_tag", "description")
+
+    def __init__(self, columns: LazyColumns, tag: str, description: str) -> None:
+        self._columns, self._tag, self.description = columns, tag, description
+
+    @property
+    def step(self) -> npt.NDArray[np.int64]:
+        """Steps, int64 `[n]`."""
+        return self._columns.read(self._tag).step
+
+    @property
+    def wall_time(self) -> npt.NDArray[np.float64]:
+        """Seconds since the epoch, float64 `[n]`."""
+        return self._columns.read(self._tag).wall_time
+
+    @property
+    def value(self) -> Any:
+        """Values, n of them."""
+        return self._columns.read(self._tag).value
+
+    def __len__(self) -> int:
+        return len(self._columns.read(self._tag))
+
+
+class LazyColumns(dict[str, Column]):
+    """Columns by tag, each read when something of it is asked for.
+
+    The first one that is asked for is read alone; with each further one, twice as many of those behind it are read along. For
+    several threads at once: what one reads, others wait for.
+
+    Args:
+        known: by tag, in the order of the columns.
+        portion: returns the columns of the first ones of some tags, at least of the first.
         before: earlier columns of the same run and kind; what has not changed is taken over.
 
     Attributes:
-        stamps: the same.
+        stamps: by tag.
         nbytes: about the memory of what was read.
     """
 
-    def __init__(self, stamps: Mapping[str, Stamp], read: Reader, before: LazyColumns | None = None) -> None:
-        super().__init__(dict.fromkeys(stamps))  # type: ignore[arg-type]  # None until it is read
-        self.stamps, self.nbytes = stamps, 0
-        self._read, self._ahead, self._lock = read, 1, RLock()
+    def __init__(self, known: Mapping[str, Known], portion: Reader, before: LazyColumns | None = None) -> None:
+        super().__init__({tag: LazyColumn(self, tag, description) for tag, (_, description) in known.items()})  # type: ignore[misc]
+        self.stamps = {tag: stamp for tag, (stamp, _) in known.items()}
+        self.nbytes = 0
+        self._portion, self._ahead = portion, 1
+        self._read: dict[str, Column] = {}
+        self._changed, self._busy = Condition(), False
         if before is not None:
-            self._take({tag: column for tag, column in before.loaded().items() if stamps.get(tag) == before.stamps[tag]})
+            self._take({tag: column for tag, column in before.loaded().items() if self.stamps.get(tag) == before.stamps[tag]})
 
     @property
     def stride(self) -> int:
         """Every how many points of a tag are kept."""
-        return int(getattr(self._read, "stride", 1))
+        return int(getattr(self._portion, "stride", 1))
 
     def loaded(self) -> dict[str, Column]:
         """Return the columns that were read so far."""
-        return {tag: column for tag, column in super().items() if column is not None}
+        return dict(self._read)
 
     def load(self, tags: Sequence[str] | None = None) -> None:
         """Read some of the columns, by default all, if they were not read yet."""
-        with self._lock:
-            missing = self._missing(self if tags is None else tags)
-            if missing:
-                found = self._read(missing)
-                self._take({tag: found.get(tag) or empty() for tag in missing})
+        wanted = list(self if tags is None else tags)
+        for at, tag in enumerate(wanted):
+            if tag not in self._read:
+                self._read_first(wanted[at:])
 
-    def _missing(self, tags: Iterable[str]) -> list[str]:
-        return [tag for tag in tags if super(LazyColumns, self).__getitem__(tag) is None]
+    def read(self, tag: str) -> Column:
+        """Return a column with all that it holds."""
+        if tag not in self._read:
+            order = list(self)
+            behind = [one for one in order[order.index(tag) :] if one not in self._read]
+            self._read_first(behind[: self._ahead])
+            self._ahead *= 2
+        return self._read[tag]
+
+    def _read_first(self, tags: list[str]) -> None:
+        """Read the first of some columns and others along with it, unless another thread reads it."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._busy or tags[0] in self._read)
+            if tags[0] in self._read:
+                return
+            self._busy = True
+        found: Mapping[str, Column] = {}
+        try:
+            found = self._portion([tag for tag in tags if tag not in self._read])
+        finally:
+            with self._changed:
+                self._take(found)
+                self._busy = False
+                self._changed.notify_all()
 
     def _take(self, found: Mapping[str, Column]) -> None:
         self.nbytes += sum(map(nbytes, found.values()))
-        for tag, column in found.items():
-            super().__setitem__(tag, column)
+        self._read |= found
 
-    def _load_from(self, tag: str) -> None:
-        with self._lock:
-            order = list(self)
-            self.load(self._missing(order[order.index(tag) :])[: self._ahead])
-            self._ahead *= 2
 
-    def __getitem__(self, tag: str) -> Column:
-        if super().__getitem__(tag) is None:
-            self._load_from(tag)
-        return super().__getitem__(tag)
+def read_ahead(columns: Sequence[LazyColumns]) -> None:
+    """Read columns one after another in the background, for one who will ask for all of them."""
+    Thread(target=_load, args=(columns,), daemon=True).start()
 
-    def get(self, tag: str, default: Any = None) -> Any:
-        """Return a column, or what stands for it."""
-        try:
-            return self[tag]
-        except KeyError:
-            return default
 
-    def __iter__(self) -> Iterator[str]:  # without it, dict(columns) and {**columns} would copy what was not read
-        return super().__iter__()
-
-    def items(self) -> ItemsView[str, Column]:  # type: ignore[override]
-        """Read all columns and return them with their tags."""
-        self.load()
-        return super().items()
-
-    def values(self) -> ValuesView[Column]:  # type: ignore[override]
-        """Read all columns and return them."""
-        self.load()
-        return super().values()
+def _load(columns: Sequence[LazyColumns]) -> None:
+    with contextlib.suppress(Exception):  # who asks for what cannot be read will be told
+        for one in columns:
+            one.load()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from multiboard import Column
-from multiboard_tensorboard.columns import Blobs, Rows
+from multiboard.bucket_rows import BucketRows
+from multiboard_tensorboard.columns import Blobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,7 +23,8 @@ SIZES: Final = 2
 _FLOAT: Final = 1
 _FORMATS: Final[dict[int, np.dtype[Any]]] = {_FLOAT: np.dtype("<f4"), 2: np.dtype("<f8")}
 """By DT_FLOAT and DT_DOUBLE of tensorflow/core/framework/types.proto."""
-
+_DTYPE: Final = attrgetter("dtype")
+_CONTENT: Final = attrgetter("tensor_content")
 _NO_ROWS: Final = np.zeros((0, 3), np.float32)
 """Of a histogram, and of a tensor that is none though its tag says so."""
 
@@ -46,7 +49,7 @@ def numbers(series: Sequence[Any]) -> Points:
 def _rows(series: Sequence[Any]) -> Points:
     parts = [point.numpy if point.numpy.shape[1:] == (3,) else _NO_ROWS for point in series]
     whole = np.concatenate([*parts, _NO_ROWS])
-    return _points(series, Rows(whole, np.array([len(part) for part in parts], np.intp)))
+    return _points(series, BucketRows(whole, np.array([len(part) for part in parts], np.intp)))
 
 
 def _texts(series: Sequence[Any]) -> Points:
@@ -79,21 +82,23 @@ def _points(series: Sequence[Any], value: Any) -> Points:
 
 
 def _short_numbers(series: Series) -> Points | None:
-    return _short(series, np.fromiter(series.value, np.float64, len(series.value)))
+    return _short(series, np.array(series.value, np.float64))
 
 
 def _short_rows(series: Series) -> Points | None:
     """Return histograms of one type whose numbers are the bytes of their messages; None for others."""
-    formats = {tensor.dtype for tensor in series.value} or {_FLOAT}
+    tensors = list(series.value)
+    formats = set(map(_DTYPE, tensors)) or {_FLOAT}
     form = _FORMATS.get(formats.pop())
     if formats or form is None:
         return None
-    contents = [tensor.tensor_content for tensor in series.value]
+    contents = list(map(_CONTENT, tensors))
     sizes = np.fromiter(map(len, contents), np.intp, len(contents))
     odd = np.flatnonzero((sizes == 0) | (sizes % (3 * form.itemsize) != 0))
-    if any(_sizes(series.value[at]) != [0, 3] for at in odd.tolist()):
+    if any(_sizes(tensors[at]) != [0, 3] for at in odd.tolist()):
         return None
-    return _short(series, Rows(np.frombuffer(b"".join(contents), form).reshape(-1, 3), sizes // (3 * form.itemsize)))
+    rows = np.frombuffer(b"".join(contents), form).reshape(-1, 3)
+    return _short(series, BucketRows(rows, sizes // (3 * form.itemsize)))
 
 
 def _sizes(tensor: Any) -> list[int]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from multiboard import ArgumentError, RunData
 from multiboard.page.parts import Board
 from multiboard_tensorboard import overview
-from multiboard_tensorboard.columns import LazyColumns
+from multiboard_tensorboard.columns import LazyColumns, read_ahead
 from multiboard_tensorboard.hparams import split
 from multiboard_tensorboard.listing import HPARAMS, KINDS, Kind, Listed, Provided
 from multiboard_tensorboard.portions import Portions
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from multiboard.page.parts import Part
-    from multiboard_tensorboard.columns import Stamp
+    from multiboard_tensorboard.columns import Known, Stamp
     from multiboard_tensorboard.sampling import Samples
 
 HELD: Final = 1 << 30
@@ -28,6 +28,8 @@ HELD: Final = 1 << 30
 _NUMBERS: Final = re.compile(r"([0-9]+)")
 _SIDE_BY_SIDE: Final = 50
 """Runs that are compared at once: more would keep TensorBoard busy for minutes."""
+_COMPARED: Final = ("histograms", "scalars")
+"""The kinds that a comparison needs all of, in the order in which it does."""
 _BOARDS: Final = 4
 """Choices of runs whose comparison is kept."""
 
@@ -112,6 +114,8 @@ class Experiment:
             if choice is None or any(mine is not now for mine, now in zip(choice.runs, runs, strict=True)):
                 board = Board({name: run.data for name, run in zip(names, runs, strict=True)})
                 choice = _Choice(board, runs, Lock())
+                if provided.waits and len(runs) > 1:
+                    read_ahead([columns for kind in _COMPARED for columns in (getattr(run.data, kind) for run in runs)])
             self._choices[tuple(names)] = choice
             while len(self._choices) > _BOARDS:
                 self._choices.popitem(last=False)
@@ -121,7 +125,7 @@ class Experiment:
 
     def _look(self, provided: Provided) -> None:
         """Take what is new: runs with new points are made anew, with the columns that have none."""
-        listed = {kind: provided.list_tags(kind) for kind in (*KINDS, HPARAMS)}
+        listed = provided.list_all((*KINDS, HPARAMS))
         names = provided.runs()
         for name in names:
             mine = {kind: found.get(name, {}) for kind, found in listed.items()}
@@ -135,7 +139,7 @@ class Experiment:
         hparams, facts, status = split(one.plugin_content for one in listed[HPARAMS].values())
         columns: dict[str, Any] = {
             kind.name: LazyColumns(
-                _in_order(_stamps(listed[kind])),
+                _in_order({tag: (_stamp(one), one.description) for tag, one in listed[kind].items()}),
                 Portions(provided, kind, name, listed[kind]),
                 getattr(before.data, kind.name) if before else None,
             )
@@ -157,14 +161,14 @@ class Experiment:
                 self._choices = OrderedDict((key, one) for key, one in self._choices.items() if name not in key)
 
 
-def _stamps(listed: Listed) -> dict[str, Stamp]:
-    """Return what tells whether there is something new of each tag."""
-    return {tag: (one.max_step, one.max_wall_time) for tag, one in listed.items()}
+def _stamp(listed: Any) -> Stamp:
+    """Return what tells whether there is something new of a tag."""
+    return listed.max_step, listed.max_wall_time
 
 
-def _in_order(stamps: Mapping[str, Stamp]) -> dict[str, Stamp]:
+def _in_order(known: Mapping[str, Known]) -> dict[str, Known]:
     """Return tags in an order that a person expects, block2 before block10; the data server has none."""
-    return {tag: stamps[tag] for tag in sorted(stamps, key=_natural)}
+    return {tag: known[tag] for tag in sorted(known, key=_natural)}
 
 
 def _natural(tag: str) -> list[tuple[int, str]]:
@@ -178,7 +182,8 @@ def _changed(before: Held, listed: Mapping[Kind, Listed]) -> bool:
     """Tell whether there is something new of a run since it was listed before."""
     if _session(before.listed[HPARAMS]) != _session(listed[HPARAMS]):
         return True
-    return any(columns.stamps != _stamps(listed[kind]) for kind, columns in zip(KINDS, before.columns(), strict=True))
+    now = ({tag: _stamp(one) for tag, one in listed[kind].items()} for kind in KINDS)
+    return any(columns.stamps != stamps for stamps, columns in zip(now, before.columns(), strict=True))
 
 
 def _session(listed: Listed) -> list[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from multiboard.page.well_formed import well_formed
@@ -54,10 +55,14 @@ class Provided:
         experiment: its id, '' on one's own computer.
         context: tensorboard.context.RequestContext of who asks.
         multiplexer: that of the Python reader, if there is one.
+
+    Attributes:
+        waits: whether another process has the data.
     """
 
     def __init__(self, provider: Any, experiment: str, context: Any, multiplexer: Any = None) -> None:
         self._provider, self._context, self._experiment = provider, context, experiment
+        self.waits = multiplexer is None
         self._names: dict[str, str] = {}
         self._shortcut = _compat.shortcut(provider, multiplexer, experiment)
 
@@ -71,6 +76,11 @@ class Provided:
         shown = well_formed(name)
         self._names[shown] = name
         return shown
+
+    def list_all(self, kinds: Sequence[Kind]) -> dict[Kind, dict[str, Listed]]:
+        """Return what there is of some kinds; all are asked for at once, for the data server answers each late."""
+        with ThreadPoolExecutor(len(kinds) if self.waits else 1) as pool:
+            return dict(zip(kinds, pool.map(self.list_tags, kinds), strict=True))
 
     def list_tags(self, kind: Kind) -> dict[str, Listed]:
         """Return what there is of one kind, by run."""

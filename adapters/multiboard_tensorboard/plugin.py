@@ -1,9 +1,9 @@
 """The Compare tab of TensorBoard: the files of its page, and what the page shows, as bytes.
 
-    /data/plugin/multiboard/static/<file>               of multiboard/page/static
+    /data/plugin/multiboard/static/index.js             the page (`multiboard.page.bundle`), and static/style.css
     /data/plugin/multiboard/part/<name>?runs=[…]&…      a part (`multiboard.page.parts`), packed (`multiboard.page.pack`)
 
-It only reads: nothing is written, and nothing but these files is opened.
+It only reads: nothing is written, and nothing but these addresses is answered.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from tensorboard.errors import PublicError
 from tensorboard.plugins import base_plugin
 from werkzeug import wrappers
 
-import multiboard.page
 from multiboard import ArgumentError, MultiboardError
+from multiboard.page.bundle import module, style
 from multiboard.page.pack import pack
 from multiboard_tensorboard.experiments import Experiment
 from multiboard_tensorboard.files import any_of_multiboard
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 NAME: Final = "multiboard"
-STATIC: Final = Path(multiboard.page.__file__).with_name("static")
-_TYPES: Final = {".js": "text/javascript", ".css": "text/css"}
 _PACKED: Final = "application/octet-stream"
 _TEXT: Final = "text/plain"
 _WORTH_ZIPPING: Final = 1000
@@ -62,10 +60,12 @@ class Plugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboard has no 
         self._said: set[str] = set()
 
     def get_plugin_apps(self) -> dict[str, Callable[..., Any]]:
-        """Return what answers at which address: one for each file of the page, so that no other one can be asked for."""
-        files = [file for file in sorted(STATIC.rglob("*")) if file.suffix in _TYPES]
-        answers = {f"/static/{file.relative_to(STATIC).as_posix()}": _file_app(file) for file in files}
-        return {**answers, "/part/*": wrappers.Request.application(self._part)}
+        """Return what answers at which address; no file can be asked for."""
+        return {
+            "/static/index.js": _page_app(module, "text/javascript"),
+            "/static/style.css": _page_app(style, "text/css"),
+            "/part/*": wrappers.Request.application(self._part),
+        }
 
     def is_active(self) -> bool:
         """Tell whether a run of multiboard is there that has no data of this plugin.
@@ -152,9 +152,9 @@ def _names(text: str) -> list[str]:
     return names
 
 
-def _file_app(file: Path) -> Callable[..., Any]:
+def _page_app(content: Callable[[], str], kind: str) -> Callable[..., Any]:
     def answer(request: wrappers.Request) -> wrappers.Response:
-        return _respond(request, file.read_bytes(), _TYPES[file.suffix]) if request.method in _READING else _refused(request)
+        return _respond(request, content(), kind) if request.method in _READING else _refused(request)
 
     return wrappers.Request.application(answer)
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from multiboard import Column
-from multiboard_tensorboard.columns import nbytes, picked
+from multiboard.bucket_rows import picked
+from multiboard_tensorboard.columns import empty, nbytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,8 +19,8 @@ HELD: Final = 256 << 20
 """Bytes of one kind of one run beyond which only some points of each tag are kept."""
 _BEGIN: Final = 8
 """Tags that are read first, to see how much more may be read at once."""
-_ANSWER: Final = 32 << 20
-"""Bytes of one answer, about; the data server sends none beyond 256 MiB."""
+_ANSWER: Final = 8 << 20
+"""Bytes of one answer, about: larger ones take longer, and the data server sends none beyond 256 MiB."""
 _MOST: Final = 500
 """Tags of one answer."""
 
@@ -45,16 +46,11 @@ class Portions:
         self._size = 0
 
     def __call__(self, tags: Sequence[str]) -> Mapping[str, Column]:
-        """Return columns; a tag that has gone is left out."""
-        found: dict[str, Column] = {}
-        at = 0
-        while at < len(tags):
-            count = min(_MOST, max(1, _ANSWER // self._size)) if self._size else _BEGIN
-            columns = self._read(tags[at : at + count])
-            self._measure(columns)
-            found |= {tag: self._thinned(column) for tag, column in columns.items()}
-            at += count
-        return found
+        """Return the columns of the first of some tags, as many as fit into one answer; a tag that has gone has no points."""
+        first = tags[: min(_MOST, max(1, _ANSWER // self._size)) if self._size else _BEGIN]
+        columns = self._read(first)
+        self._measure(columns)
+        return {tag: self._thinned(columns[tag]) if tag in columns else empty() for tag in first}
 
     def _measure(self, columns: Mapping[str, Column]) -> None:
         """See how large the columns are, and the first time, which points are kept."""

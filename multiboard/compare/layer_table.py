@@ -130,6 +130,7 @@ class _Draft:
         self._classes: dict[str, str] = {}
         self._calls: list[str] = []
         self._written: dict[str, str] = {}
+        self._counted: dict[str, list[Column]] = {}
 
     def add_rows(self, rows: LayerRows) -> None:
         """Take all that the adapter has written."""
@@ -151,7 +152,8 @@ class _Draft:
         if group == tags.ACTIVATIONS and path:
             self._layer(path, cls)
         elif group in _TENSORS and path:
-            self._role(path, native, cls, _size(column) or None)
+            self._role(path, native, cls)
+            self._counted.setdefault(path, []).append(column)
 
     def add_scalar(self, tag: str) -> None:
         """Take what the tag of a norm says of a layer."""
@@ -162,7 +164,7 @@ class _Draft:
         if group == tags.ACTIVATIONS and path:
             self._layer(path, "")
         elif group in _TENSORS and path:
-            self._role(path, "", "", None)
+            self._role(path, "", "")
 
     def add_summary(self, summary: Summary) -> None:
         """Take what the graph says: classes, shapes, and which layer is called first."""
@@ -192,14 +194,14 @@ class _Draft:
             self._classes.setdefault(path, cls)
         return self._roles.setdefault(path, {})
 
-    def _role(self, path: str, native: str, cls: str, size: int | None) -> None:
+    def _role(self, path: str, native: str, cls: str) -> None:
         layer, _, name = path.rpartition("/")
         roles = self._layer(layer, cls)
         known = roles.get(path)
         if known is None:
-            roles[path] = Role(name, path, native, None, size)
+            roles[path] = Role(name, path, native, None)
         else:
-            roles[path] = known._replace(native=known.native or native, size=known.size or size)
+            roles[path] = known._replace(native=known.native or native)
 
     def layers(self) -> list[Layer]:
         """Return the layers; those that were never seen called stand behind what was listed before them."""
@@ -211,10 +213,18 @@ class _Draft:
         return [layer for _, layer in sorted(found, key=lambda one: one[0])]
 
     def _made(self, order: Mapping[str, int]) -> Iterator[Layer]:
-        for path, roles in self._roles.items():
-            sizes = [role.size for role in roles.values() if role.name not in {"mean", "var"}]
+        for path, known in self._roles.items():
+            roles = tuple(self._sized(role) for role in known.values())
+            sizes = [role.size for role in roles if role.name not in {"mean", "var"}]
             params = None if None in sizes else sum(size or 0 for size in sizes)
-            yield Layer(path, self._classes.get(path, ""), order.get(path), tuple(roles.values()), params)
+            yield Layer(path, self._classes.get(path, ""), order.get(path), roles, params)
+
+    def _sized(self, role: Role) -> Role:
+        """Return a role with its size; its histograms are read only if nothing else tells it."""
+        if role.size is not None:
+            return role
+        counted = map(_size, self._counted.get(role.tag, ()))
+        return role._replace(size=next(filter(None, counted), None))
 
 
 def _with_more(calls: list[str], others: list[str]) -> list[str]:

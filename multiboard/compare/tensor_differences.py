@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from multiboard import tags
+from multiboard.bucket_rows import picked
 from multiboard.compare.distances import histogram_distances, octave_distances
 from multiboard.compare.joining import Joined, join, latest
 
@@ -72,7 +73,7 @@ def _histograms(columns: Mapping[str, Column], names: Sequence[str]) -> tuple[St
     if not found or len(found) < len(names):
         return np.zeros(0, np.int64), []
     step, last = latest(found[0].step)
-    captures = [found[0].value[at] for at in last.tolist()]
+    captures = picked(found[0].value, last)
     for column in found[1:]:
         joined = join(step, column.step)
         step = joined.step
@@ -147,7 +148,7 @@ def measures(a: Readings, b: Readings) -> Measures:
     """Compare what two runs say of a tensor at the steps that both have."""
     of_histograms, of_norms, of_ratios = (join(a[i][0], b[i][0]) for i in range(3))
     step = np.unique(np.concatenate([of_histograms.step, of_norms.step, of_ratios.step]))
-    captures = [a.histogram[1][i] for i in of_histograms.a], [b.histogram[1][i] for i in of_histograms.b]
+    captures = picked(a.histogram[1], of_histograms.a), picked(b.histogram[1], of_histograms.b)
     emd, scale, resolution = (_spread(step, of_histograms.step, values) for values in histogram_distances(*captures))
     return Measures(
         step, emd, scale, resolution,

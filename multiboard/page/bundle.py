@@ -1,4 +1,4 @@
-"""The modules of the page as one script, and its style sheets as one, for pages that load nothing.
+"""The modules of the page as one script, and its style sheets as one: for pages that load nothing, and for the tab.
 
 Not a general bundler: the modules keep to some rules, and a line that breaks them is an error. Imports are
 `import { a, b as c } from "./file.js";`, exports stand before `function`, `async function`, `const` or `class` at the start of a
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 STATIC: Final = Path(__file__).parent / "static"
 STYLES: Final = ("vendor/uplot.css", "style.css")
-_ENTRY: Final = "app.js"
+_PAGE: Final = "app.js"
+_TAB: Final = "index.js"
 _IMPORT: Final = re.compile(r'^import \{([^}]*)\} from "(\.{1,2}/[^"]+)";$', re.MULTILINE)
 _EXPORT: Final = re.compile(r"^export (?=(?:(?:async )?function\*? ?|const |class )([\w$]+))", re.MULTILINE)
 _REFUSED: Final = re.compile(r"^(?:import|export)\b|\bimport\(|</script|<script|<!--", re.MULTILINE | re.IGNORECASE)
@@ -34,21 +35,28 @@ class BundleError(ValueError):
 
 
 @cache
-def script(static: Path = STATIC) -> str:
-    """Return all modules as one script, which defines `multiboard` with what `app.js` exports.
+def module() -> str:
+    """Return all modules as one module, which exports what the tab is started with."""
+    return f"{script(entry=_TAB)}\nexport const render = multiboard.render;\n"
+
+
+@cache
+def script(static: Path = STATIC, entry: str = _PAGE) -> str:
+    """Return modules as one script, which defines `multiboard` with what one of them exports.
 
     Args:
         static: the directory of the modules.
+        entry: the one that imports the others.
 
     Raises:
         BundleError: a module breaks the rules.
     """
     modules: dict[str, str] = {}
-    _collect(static, _ENTRY, modules, ())
+    _collect(static, entry, modules, ())
     numbers = {name: f"m{number}" for number, name in enumerate(modules)}
     parts = [_IMPORT.sub(partial(_bound, name, numbers), text) for name, text in modules.items()]
     scopes = [f"const {numbers[name]}=(()=>{{\n{_exported(part)}\n}})();" for name, part in zip(modules, parts, strict=True)]
-    return "\n".join(['const multiboard=(()=>{"use strict";', *scopes, f"return {numbers[_ENTRY]};", "})();"])
+    return "\n".join(['const multiboard=(()=>{"use strict";', *scopes, f"return {numbers[entry]};", "})();"])
 
 
 @cache

@@ -18,11 +18,12 @@ from tensorboard.util import grpc_util
 
 import multiboard as mb
 from multiboard import dashboard
+from multiboard.bucket_rows import BucketRows
 from multiboard.buckets import measure
 from multiboard.page import parts
 from multiboard.page.pack import pack
 from multiboard_tensorboard import listing, sampling
-from multiboard_tensorboard.columns import LazyColumns, Rows
+from multiboard_tensorboard.columns import LazyColumns
 from multiboard_tensorboard.experiments import Experiment
 from multiboard_tensorboard.hparams import is_of_multiboard
 from multiboard_tensorboard.portions import Portions
@@ -119,6 +120,12 @@ def columns(of, kind, run):
     return of.read(KINDS[kind], run, listed, list(listed))
 
 
+def read_all(listed, portions):
+    columns = LazyColumns(dict.fromkeys(sorted(listed), ((1, 1.0), "")), portions)
+    columns.load()
+    return columns.loaded()
+
+
 def same(ours, theirs):
     np.testing.assert_array_equal(ours.step, theirs.step)
     np.testing.assert_array_equal(ours.wall_time, theirs.wall_time)
@@ -173,7 +180,7 @@ def test_a_tag_that_has_gone_since_it_was_listed_is_left_out(reader):
     listed = of.list_tags(KINDS["scalars"])["one"]
     listed = {**listed, "gone": listed["loss"]}
     assert of.read(KINDS["scalars"], "one", listed, ["gone", "loss"]).keys() == {"loss"}
-    assert len(LazyColumns(dict.fromkeys(listed, (1, 1.0)), Portions(of, KINDS["scalars"], "one", listed))["gone"]) == 0
+    assert len(read_all(listed, Portions(of, KINDS["scalars"], "one", listed))["gone"]) == 0
 
 
 def test_runs_that_are_too_large_keep_points_at_common_steps(reader):
@@ -182,10 +189,10 @@ def test_runs_that_are_too_large_keep_points_at_common_steps(reader):
     for run, held in (("one", 60_000), ("two", 25_000)):
         listed = of.list_tags(KINDS["histograms"])[run]
         read = Portions(of, KINDS["histograms"], run, listed, held=held)
-        found = read(sorted(listed))
+        found = read_all(listed, read)
         total[run] = sum(column.value.nbytes for column in found.values())
         kept[run] = set(found["params/l3/kernel"].step.tolist())
-        assert isinstance(found["params/l3/kernel"].value, Rows)
+        assert isinstance(found["params/l3/kernel"].value, BucketRows)
         assert read.stride > 1
         assert read.stride & (read.stride - 1) == 0
         assert STEPS - 1 in kept[run]
@@ -203,7 +210,7 @@ def test_what_does_not_fit_into_one_answer_of_the_data_server_is_read_in_smaller
         listed = provided(reader).list_tags(KINDS["histograms"])["one"]
         with pytest.raises(grpc.RpcError, match="larger than max"):
             of.read(KINDS["histograms"], "one", listed, sorted(listed))
-        found = Portions(of, KINDS["histograms"], "one", listed)(sorted(listed))
+        found = read_all(listed, Portions(of, KINDS["histograms"], "one", listed))
     of_files = mb.read(log_dir)["one"].histograms
     assert found.keys() == of_files.keys()
     assert list(found["long"].step) == [LONG - 1]

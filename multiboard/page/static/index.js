@@ -1,4 +1,5 @@
-// The entry of TensorBoard's tab (its dynamic plugins load this module in a frame of their own and call render).
+// The entry of TensorBoard's tab: its dynamic plugins load this module, with all others in it, in a frame of their own, and call
+// render.
 
 import { start } from "./app.js";
 import { serverSource } from "./source.js";
@@ -9,12 +10,10 @@ const KEY = "p.multiboard.view";
 
 // Show the page. TensorBoard's <base> makes relative addresses count from the plugin.
 export async function render() {
-  for (const sheet of ["static/vendor/uplot.css", "static/style.css"]) {
-    const link = document.createElement("link");
-    link.rel = "stylesheet";
-    link.href = sheet;
-    document.head.append(link);
-  }
+  const link = document.createElement("link");
+  link.rel = "stylesheet";
+  link.href = "static/style.css";
+  document.head.append(link);
   document.documentElement.lang = "en";
   await start(serverSource("part/"), document.body, parent === window ? fragmentStore() : dashboardStore(parent));
 }

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from multiboard.bucket_rows import BucketRows, joined_rows
 from multiboard.buckets import measure
 from multiboard.compare import distances, divergence, joining, scalar_differences
 from multiboard.compare.distances import earth_movers_distance, histogram_distances, log2_ratio, octave_distances
@@ -25,6 +26,16 @@ def foreign(values, bins=30):
     """Rows with edges that depend on the data, as other writers make them."""
     counts, edges = np.histogram(values, bins)
     return np.column_stack([edges[:-1], edges[1:], counts.astype(float)])
+
+
+MAKERS = (
+    foreign,
+    lambda x: measure(x).rows(),
+    lambda x: np.zeros((0, 3)) * x[0],
+    lambda x: foreign(x * 1e3, 7),
+    lambda x: foreign(x, 1),
+)
+"""Make histograms with different edges, and an empty one."""
 
 
 def emd(a, b):
@@ -62,6 +73,30 @@ def test_many_captures_at_once_give_what_each_gives_alone(first, second):
     assert histogram_distances(a, b).emd == pytest.approx(
         [earth_movers_distance(*pair) for pair in zip(a, b, strict=True)], rel=1e-6
     )
+
+
+@settings(max_examples=20, deadline=None)
+@given(SAMPLES)
+def test_many_captures_with_any_edges_at_once_give_what_each_gives_alone(seed):
+    a, b = ([make(sample(first + i)) for i, make in enumerate(MAKERS)] for first in (seed, seed + 9))
+    for left, right in ((a, b), (b, a)):
+        together = histogram_distances(left, right)
+        for at, pair in enumerate(zip(left, right, strict=True)):
+            alone = histogram_distances(*([one] for one in pair))
+            assert [values[at] for values in together] == pytest.approx([float(values[0]) for values in alone], rel=1e-9)
+        octaves = [float(octave_distances([one], [other])[0]) for one, other in zip(left, right, strict=True)]
+        assert octave_distances(left, right) == pytest.approx(octaves, rel=1e-9)
+    assert histogram_distances(a, a).emd.tolist() == [0] * len(a)
+    assert octave_distances(a, a).tolist() == [0] * len(a)
+
+
+@settings(max_examples=20, deadline=None)
+@given(SAMPLES)
+def test_rows_in_one_narrow_array_give_the_same_numbers(seed):
+    a, b = ([measure(sample(first + i)).rows() for i in range(4)] for first in (seed, seed + 9))
+    narrow = [BucketRows(one.rows.astype(np.float32), one.lengths) for one in map(joined_rows, (a, b))]
+    np.testing.assert_array_equal(histogram_distances(*narrow), histogram_distances(a, b))
+    np.testing.assert_array_equal(octave_distances(*narrow), octave_distances(a, b))
 
 
 def test_the_distance_of_buckets_is_close_to_that_of_the_values():

@@ -1,5 +1,8 @@
 """The layers of a run, from what its event files hold."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -57,6 +60,27 @@ def test_a_graph_adds_shapes_and_the_order_of_calls(written):
     assert found["out"].order < found["fc"].order
     assert found["fc"].roles[0] == Role("kernel", "fc/kernel", "fc.weight", (3, 4), 12)
     assert found["act"].order is None
+
+
+def test_histograms_are_counted_only_where_no_shape_tells_the_size(written):
+    read = []
+
+    class Unread(SimpleNamespace):
+        """A column that tells when its values are read."""
+
+        def __len__(self):
+            return 1
+
+        @property
+        def value(self):
+            read.append(self.tag)
+            return [np.array([[0.0, 1.0, 3.0]])]
+
+    run = written(lambda run: (add_histograms(run), run.graph(graph())))
+    columns = {tag: Unread(tag=tag, description=column.description) for tag, column in run.histograms.items()}
+    found = {layer.path: layer for layer in layer_table(replace(run, histograms=columns))}
+    assert [(role.name, role.size) for role in found["fc"].roles] == [("kernel", 12), ("bias", 3)]
+    assert set(read) == {"params/fc/bias"}
 
 
 def test_layers_stand_in_the_order_of_calls_if_all_were_called(written):

@@ -1,8 +1,10 @@
 """The modules of the page as one script."""
 
+import re
+
 import pytest
 
-from multiboard.page.bundle import STATIC, BundleError, script, style
+from multiboard.page.bundle import STATIC, BundleError, module, script, style
 
 
 @pytest.fixture
@@ -80,6 +82,12 @@ def test_the_modules_of_the_page_keep_to_the_rules():
 def test_every_module_of_the_page_but_the_tabs_entry_is_in_the_script():
     modules = {path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*.js")}
     assert script().count("=(()=>{\n") == len(modules - {"index.js"})
+
+
+def test_the_tabs_module_holds_all_modules_and_imports_none():
+    modules = {path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*.js")}
+    assert module().count("=(()=>{\n") == len(modules)
+    assert not re.search(r"^import\b|\bimport\(", module(), re.MULTILINE)
 
 
 def test_the_style_sheet_loads_nothing():
