@@ -13,6 +13,7 @@ from multiboard.compare import containers
 from multiboard.compare.evidence import MAP
 from multiboard.compare.units import joined, units
 from multiboard.compare.weighing import LEVELS, Level, Partners
+from multiboard.compare.wholes import fitted, gathered
 from multiboard.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ def align(
     mapped = dict(layers or {})
     _check_map(mapped, a, b)
     ours, theirs = units(a, _renamed(a, mapped)), units(b, {})
-    ours, theirs = joined(ours, theirs), joined(theirs, ours)
+    for read in (joined, gathered, fitted):
+        ours, theirs = read(ours, theirs), read(theirs, ours)
     match = Partners(ours, theirs)
     for mine, other in mapped.items():
         match.settle(mine, other)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -133,6 +134,25 @@ def places(
     for slot, numbers in ours.items():
         if len(numbers) == len(theirs.get(slot, ())) == 1:
             yield numbers[0], theirs[slot][0]
+
+
+def neighbours(
+    a: Sequence[Unit], keys_a: Sequence[Hashable], b: Sequence[Unit], keys_b: Sequence[Hashable], known: Iterable[tuple[int, int]]
+) -> Iterator[tuple[int, int]]:
+    """Return norms of one signature that are called right behind kernels that are known to belong together, and the reverse."""
+    behind_a, behind_b = (dict(_normed(side)) for side in (a, b))
+    before_a, before_b = ({norm: kernel for kernel, norm in behind.items()} for behind in (behind_a, behind_b))
+    for i, j in known:
+        for ours, theirs in ((behind_a, behind_b), (before_a, before_b)):
+            if i in ours and j in theirs and keys_a[ours[i]] == keys_b[theirs[j]]:
+                yield ours[i], theirs[j]
+
+
+def _normed(side: Sequence[Unit]) -> Iterator[tuple[int, int]]:
+    """Return kernels and the norms that are called right behind them."""
+    for first, second in pairwise(_called(side)):
+        if side[first].kind in {"dense", "conv"} and side[second].kind == "norm":
+            yield first, second
 
 
 def _between(side: Sequence[Unit], keys: Sequence[Hashable], taken: set[int], fixed: list[int]) -> dict[Hashable, list[int]]:

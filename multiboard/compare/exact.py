@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
     Indices = npt.NDArray[np.int64]
+    Shape = tuple[int, ...]
 
 
 _THIRDS: Final = 3
@@ -94,14 +95,14 @@ class Series(NamedTuple):
     kept: Sequence[Kept]
 
 
-def series(run: RunData, kind: str, paths: Sequence[str], pieces: int) -> Series:
+def series(run: RunData, kind: str, paths: Sequence[str], pieces: Sequence[Shape]) -> Series:
     """Return what a run kept of a tensor; empty if nothing, or not of all pieces.
 
     Args:
         run: with raw tensors.
         kind: 'params', 'grads', 'updates' or 'activations'.
         paths: of its pieces, without the group.
-        pieces: in how many pieces the other run has it: if one has query, key and value in one tensor, that is taken apart.
+        pieces: shapes of those that the other run has: if one has query, key and value in one tensor, that is taken apart.
     """
     columns = [run.tensors.get(exact_samples.tag(kind, path)) for path in paths]
     steps: Indices | None = None
@@ -111,7 +112,7 @@ def series(run: RunData, kind: str, paths: Sequence[str], pieces: int) -> Series
         if column is None or described is None:
             return _NOTHING
         own, last = latest(column.step)
-        parts = max(pieces, 1) if len(paths) == 1 else 1
+        parts = pieces if len(paths) == 1 < len(pieces) else ()
         found.append((own, [_kept(column.value[at], described, parts) for at in last]))
         steps = own if steps is None else np.intersect1d(steps, own)
     if steps is None:
@@ -119,25 +120,43 @@ def series(run: RunData, kind: str, paths: Sequence[str], pieces: int) -> Series
     return Series(steps, [_together([kept[int(np.searchsorted(own, step))] for own, kept in found]) for step in steps])
 
 
-def _kept(values: Array, described: exact_samples.Described, parts: int) -> Kept:
+def _kept(values: Array, described: exact_samples.Described, pieces: Sequence[Shape]) -> Kept:
     """Return what was kept of one tensor, its parts one after the other."""
     shape, dtype = described.shape, described.dtype
     size = math.prod(shape)
     if described.limit is None:
         array = np.asarray(values).reshape(shape)
-        if parts == 1 or not array.ndim:
+        if not pieces or not array.ndim:
             return Kept(array.reshape(-1), None, shape, dtype)
-        return Kept(_parted(array, parts), None, (size,), dtype)
+        return Kept(_parted(array, pieces), None, (size,), dtype)
     thirds = _THIRDS if described.fused else 1
     sample = exact_samples.sample(size // thirds, described.limit)
     if sample is None:
         return Kept(np.zeros(0), np.zeros(0, np.int64), shape, dtype)
     places = np.concatenate([sample + third * (size // thirds) for third in range(thirds)])
+    if thirds == 1 and pieces:
+        return Kept(np.asarray(values).reshape(-1), _places_in(places, shape, pieces), (size,), dtype)
     return Kept(np.asarray(values).reshape(-1), places, (size,) if thirds > 1 else shape, dtype)
 
 
-def _parted(array: Array, parts: int) -> Array:
-    return np.concatenate([part.reshape(-1) for part in np.array_split(array, parts, axis=-1)])
+def _parted(array: Array, pieces: Sequence[Shape]) -> Array:
+    """Return the elements of pieces one after the other: side by side on the last axis, or stacked if they have fewer axes."""
+    if array.ndim > len(pieces[0]):
+        return array.reshape(-1)
+    ends = np.cumsum([piece[-1] for piece in pieces])
+    return np.concatenate([part.reshape(-1) for part in np.split(array, ends[:-1], axis=-1)])
+
+
+def _places_in(places: Indices, shape: Shape, pieces: Sequence[Shape]) -> Indices:
+    """Return where elements of a tensor stand if its pieces follow one another as `_parted` has them."""
+    if len(shape) > len(pieces[0]):
+        return places
+    widths = np.array([piece[-1] for piece in pieces])
+    begins = np.cumsum(widths) - widths
+    row, column = np.divmod(places, shape[-1])
+    piece = np.searchsorted(begins, column, side="right") - 1
+    found: Indices = begins[piece] * (math.prod(shape) // shape[-1]) + row * widths[piece] + column - begins[piece]
+    return found
 
 
 def _together(pieces: Sequence[Kept]) -> Kept:
@@ -208,7 +227,8 @@ def compare_kept(run: str, a: RunData, b: RunData, matches: Iterable[Match]) -> 
         matches: tensors that belong together.
     """
     for match in matches:
-        ours, theirs = series(a, match.kind, match.a, len(match.b)), series(b, match.kind, match.b, len(match.a))
+        ours = series(a, match.kind, match.a, _shapes(b, match.kind, match.b))
+        theirs = series(b, match.kind, match.b, _shapes(a, match.kind, match.a))
         joined = join(ours.step, theirs.step)
         rows: list[ExactRow] = []
         norms: list[tuple[float, float]] = []
@@ -222,6 +242,12 @@ def compare_kept(run: str, a: RunData, b: RunData, matches: Iterable[Match]) -> 
                 norms.append((pair[0].norm, pair[1].norm))
         if rows:
             yield Compared(match, rows, norms, dtypes)
+
+
+def _shapes(run: RunData, kind: str, paths: Sequence[str]) -> list[Shape]:
+    columns = [run.tensors.get(exact_samples.tag(kind, path)) for path in paths]
+    described = [exact_samples.parse(column.description) for column in columns if column is not None]
+    return [one.shape for one in described if one is not None]
 
 
 _NOTHING: Final = Series(np.zeros(0, np.int64), [])

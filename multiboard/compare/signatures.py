@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _CLASS: Final = {native: name for name, natives in LAYERS.items() for native in natives.split()}
 _NORM: Final = re.compile(r"norm", re.IGNORECASE)
+_OF_NORMS: Final = frozenset({"scale", "bias", "mean", "var", "num_batches_tracked"})
+"""Parameters and buffers that a layer of no known class has if it is a norm."""
 _MATRIX: Final = 2
 _SHAPES: Final = 2
 """What is known if all shapes are."""
@@ -35,6 +37,8 @@ class Unit(NamedTuple):
         bias: whether there is one; None where that says nothing.
         width: elements of the bias; None if they are not known.
         fused: whether it is query, key and value in one.
+        part: which layer of an attention it is; '' if it is none.
+        axes: sizes of its largest parameter before anything was merged; none if they are not known or say nothing more.
     """
 
     members: tuple[str, ...]
@@ -46,11 +50,18 @@ class Unit(NamedTuple):
     bias: bool | None = None
     width: int | None = None
     fused: bool = False
+    part: str = ""
+    axes: tuple[int, ...] = ()
 
     @property
     def path(self) -> str:
         """Of the first layer."""
         return self.members[0]
+
+    @property
+    def home(self) -> str:
+        """The container of the first layer; of a bare parameter the layer that holds it."""
+        return self.path if self.kind == "raw" else self.path.rpartition("/")[0]
 
 
 def plain(layer: Layer, roles: Mapping[str, Role], path: str) -> list[Unit]:
@@ -67,18 +78,20 @@ def plain(layer: Layer, roles: Mapping[str, Role], path: str) -> list[Unit]:
     shape = role.shape if role else ()
     if role and shape is not None:
         shape = _normal(kind, layer.cls, role, shape, roles.get("bias"), path)
+    axes = (role.canonical or role.shape or ()) if role and kind == "dense" and "in_proj_weight" not in roles else ()
     size = role.size if role else 0
     bias = ("bias" in roles or "in_proj_bias" in roles) if kind in {"dense", "conv"} else None
     name = parse(f"{path}/qkv" if "in_proj_weight" in roles else path, kind)
     width = next((roles[name].size for name in ("bias", "in_proj_bias") if name in roles), None) if bias else None
-    return [Unit((layer.path,), kind, shape, size, name, layer.order, bias, width, name.part == "qkv")]
+    return [Unit((layer.path,), kind, shape, size, name, layer.order, bias, width, name.part == "qkv", name.part, axes)]
 
 
 def _raw(layer: Layer, role: Role, path: str) -> Unit:
     shape = role.shape
     if shape is not None:
         shape = tuple(size for size in shape if size > 1) or (1,)
-    return Unit((layer.path,), "raw", shape, role.size, parse(f"{path}/{role.name}" if path else role.name, "raw"), layer.order)
+    name = parse(f"{path}/{role.name}" if path else role.name, "raw")
+    return Unit((layer.path,), "raw", shape, role.size, name, layer.order, part=name.part, axes=shape or ())
 
 
 def _kind(layer: Layer, roles: Mapping[str, Role]) -> tuple[str, Role | None]:
@@ -91,8 +104,9 @@ def _kind(layer: Layer, roles: Mapping[str, Role]) -> tuple[str, Role | None]:
     kernel = roles.get("kernel")
     if kernel and not _NORM.search(cls):
         return ("conv" if _is_conv(cls, kernel) else "dense"), kernel
+    scaled = cls or roles.keys() <= _OF_NORMS
     for name in ("scale", "kernel", "bias", "mean"):
-        if name in roles and (name in {"scale", "mean"} or _NORM.search(cls)):
+        if name in roles and ((scaled and name in {"scale", "mean"}) or _NORM.search(cls)):
             return "norm", roles[name]
     if layer.roles:
         return "raw", layer.roles[0]
@@ -167,12 +181,11 @@ def signatures(a: Sequence[Unit], b: Sequence[Unit], detail: int) -> list[list[t
             widths[key] = widths.get(key, True) and unit.width is not None
     bases = [[_base(unit, detail, wide=widths.get((unit.kind, unit.size), False)) for unit in side] for side in (a, b)]
     told = [
-        {base for base, unit in zip(side, units, strict=True) if unit.name.part}
-        for side, units in zip(bases, (a, b), strict=True)
+        {base for base, unit in zip(side, units, strict=True) if unit.part} for side, units in zip(bases, (a, b), strict=True)
     ]
     both = told[0] & told[1]
     return [
-        [(*base, unit.name.part if base in both else "") for base, unit in zip(side, units, strict=True)]
+        [(*base, unit.part if base in both else "") for base, unit in zip(side, units, strict=True)]
         for side, units in zip(bases, (a, b), strict=True)
     ]
 

@@ -21,7 +21,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "embed": "embed embedding embeddings emb",
     "lstm": "lstm rnnlstm",
     "gru": "gru",
-    "attn": "attn attention selfattn selfattention mha multiheadattention multiheaddotproductattention selfattentionlayer",
+    "attn": "attn att attention selfattn selfattention mha multiheadattention multiheaddotproductattention selfattentionlayer",
     "cross": "cross crossattn crossattention encoderattn encoderattention encdecattention multiheadattn encoderdecoderattention "
     "xattn",
     "query": "query q qproj toq wq queryproj queries qlin",
@@ -41,7 +41,8 @@ _WORDS: Final[Mapping[str, str]] = {
     "mlp": "mlp ffn feedforward ff mlpblock feedforwardnetwork positionwise",
     "down": "down downproj contracting",
     "up": "up upproj expanding",
-    "gate": "gate gateproj router",
+    "gate": "gate gateproj gating router",
+    "proj": "proj projection projector",
     "patch": "patch patchembed patchembeddings patches",
 }
 """Words that mean one thing, by one of them."""
@@ -110,8 +111,10 @@ def parse(path: str, kind: str = "") -> Name:
     True
     """
     found: list[tuple[str, int]] = []
-    for component in path.split("/"):
-        found += _component(component, kind if component.isdigit() and path.endswith(f"/{component}") else "", found)
+    *holders, layer = path.split("/")
+    for holder in holders:
+        found += _component(holder, "", found)
+    found += _component(layer, kind if holders else "", found)
     if kind and path.isdigit():
         found = [(kind, int(path))]
     kept = _once([(word, number) for word, number in found if word not in _SILENT or number >= 0])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from multiboard.compare.cells import cells_of, gated_cells
 from multiboard.compare.signatures import Unit, plain
-from multiboard.compare.tokens import Name
+from multiboard.compare.tokens import Name, parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +32,26 @@ def units(layers: Sequence[Layer], called: Mapping[str, str]) -> list[Unit]:
         if layer.path not in inside and (layer.roles or layer.path not in holders):
             roles, path = {role.name: role for role in layer.roles}, called.get(layer.path, layer.path)
             found += cells_of(layer, roles, path) or plain(layer, roles, path)
-    return found
+    return _in_company(found)
+
+
+def _in_company(found: Sequence[Unit]) -> list[Unit]:
+    """Return units of which what stands alone is no part of an attention: a value may be that of a state, a key that of a memory.
+
+    What stands beside two of query, key and value and is called the output is that of an attention, whatever that is called.
+    """
+    beside: dict[str, set[str]] = {}
+    for unit in found:
+        if unit.part in _TRIO:
+            beside.setdefault(unit.home, set()).add(unit.part)
+    return [unit._replace(part=_part(unit, beside.get(unit.home, set()))) for unit in found]
+
+
+def _part(unit: Unit, beside: set[str]) -> str:
+    if unit.part in _TRIO:
+        return unit.part if len(beside) > 1 else ""
+    is_out = len(beside) > 1 and unit.kind == "dense" and parse(unit.path.rpartition("/")[2]).words == ("out",)
+    return "out" if is_out else unit.part
 
 
 def joined(found: Sequence[Unit], others: Sequence[Unit]) -> list[Unit]:
@@ -58,8 +77,8 @@ def _wholes(found: Sequence[Unit]) -> dict[Unit, list[Unit]]:
     """Return query, key and value as one, and what they are."""
     trios: dict[str, dict[str, Unit]] = {}
     for unit in found:
-        if unit.name.part in _TRIO and unit.kind == "dense":
-            trios.setdefault(unit.path.rpartition("/")[0], {})[unit.name.part] = unit
+        if unit.part in _TRIO and unit.kind == "dense":
+            trios.setdefault(unit.path.rpartition("/")[0], {})[unit.part] = unit
     ordered = [[trio[part] for part in _TRIO] for trio in trios.values() if len(trio) == len(_TRIO)]
     return {_whole(trio): trio for trio in ordered}
 
@@ -77,6 +96,5 @@ def _whole(trio: Sequence[Unit]) -> Unit:
     members = tuple(member for unit in trio for member in unit.members)
     size = sum(unit.size or 0 for unit in trio) or None
     width = sum(unit.width or 0 for unit in trio) or None
-    return Unit(
-        members, "dense", shape, size, Name(words, first.name.numbers), min(orders, default=None), first.bias, width, fused=True
-    )
+    name, order = Name(words, first.name.numbers), min(orders, default=None)
+    return Unit(members, "dense", shape, size, name, order, first.bias, width, fused=True, part="qkv")

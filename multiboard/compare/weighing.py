@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from itertools import product
+from itertools import groupby, product
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
@@ -13,6 +13,7 @@ from multiboard.compare.assignment import assign
 from multiboard.compare.equal_weights import EqualWeights
 from multiboard.compare.evidence import CALLS, MAP, NAMES, NUMBERS, PATH, PLACE, SEQUENCE, SHAPE, WEIGHTS
 from multiboard.compare.signatures import detail_of, signatures
+from multiboard.compare.surroundings import nearness, partners
 from multiboard.compare.tokens import CLASS_WORDS, likenesses, ranked
 
 if TYPE_CHECKING:
@@ -49,8 +50,9 @@ class Partners:
         self._keys = signatures(a, b, self._detail)
         self._crowds = [Counter(key[:2] for key in side) for side in self._keys]
         self._names = [ranked((unit.name, unit.kind) for unit in side) for side in (a, b)]
-        self._known = frozenset.intersection(*(frozenset().union(*(name.told for name in side)) for side in self._names))
+        self._known = self._told(0), self._told(1)
         self._votes: dict[str, tuple[dict[int, int], dict[int, int]]] = defaultdict(lambda: ({}, {}))
+        self._doubted: set[tuple[str, int, int]] = set()
         self._trusted: set[tuple[int, int]] = set()
         self._found: dict[int, tuple[int, Level, tuple[str, ...]]] = {}
         self._taken: set[int] = set()
@@ -132,6 +134,9 @@ class Partners:
     def _settled(self) -> tuple[Collection[int], Collection[int]]:
         return self._found.keys(), self._taken
 
+    def _sure(self) -> list[tuple[int, int]]:
+        return [(i, j) for i, (j, level, _) in self._found.items() if level != "guess"]
+
     def _vote(self, kind: str, i: int, j: int) -> None:
         if i not in self._found and j not in self._taken:
             self._votes[kind][0][i] = j
@@ -141,11 +146,16 @@ class Partners:
         for i, j in evidence.paths(self._a, self._b):
             if self._keys[0][i] == self._keys[1][j]:
                 self._vote(PATH, i, j)
-        # Layers side by side may be called in any order: where names contradict, it is no evidence.
         for kind, chosen in ((CALLS, evidence.calls), (SEQUENCE, evidence.sequence)):
-            for i, j in chosen(self._a, self._keys[0], self._b, self._keys[1]):
-                if not self._crossed(i, j):
-                    self._vote(kind, i, j)
+            for _, row in groupby(chosen(self._a, self._keys[0], self._b, self._keys[1]), lambda pair: self._keys[0][pair[0]]):
+                pairs = list(row)
+                # Layers side by side may be called in any order: where names contradict one, none of the row speaks for a pair.
+                crossed = {pair for pair in pairs if self._crossed(*pair)}
+                for i, j in pairs:
+                    if (i, j) not in crossed:
+                        self._vote(kind, i, j)
+                    if crossed:
+                        self._doubted.add((kind, i, j))
         for left, right in list(self._groups()):
             self._collect_names(left, right)
 
@@ -160,15 +170,24 @@ class Partners:
             self._trusted |= {(i, self._votes[PATH][0][i]) for i in left if i in self._votes[PATH][0]}
 
     def _collect_places(self) -> None:
-        settled = [(i, j) for i, (j, level, _) in self._found.items() if level != "guess"]
-        for i, j in evidence.places(self._a, self._keys[0], self._b, self._keys[1], settled):
-            if not self._crossed(i, j):
-                self._vote(PLACE, i, j)
+        settled = self._sure()
+        for chosen in (evidence.neighbours, evidence.places):
+            for i, j in chosen(self._a, self._keys[0], self._b, self._keys[1], settled):
+                if not self._crossed(i, j):
+                    self._vote(PLACE, i, j)
 
     def _crossed(self, i: int, j: int) -> bool:
-        """Return whether each of two names has a word that the other model knows and does not use for this layer."""
-        mine, other = (names[at].told & self._known for names, at in zip(self._names, (i, j), strict=True))
+        """Return whether each of two names has a word that the other model uses for layers of that size, but not for this one."""
+        known = self._known[0][self._keys[0][i][:2]] & self._known[1][self._keys[1][j][:2]]
+        mine, other = (names[at].told & known for names, at in zip(self._names, (i, j), strict=True))
         return bool(mine - other) and bool(other - mine)
+
+    def _told(self, side: int) -> dict[Hashable, set[str]]:
+        """Return the words that a model uses for layers of each kind and size."""
+        told: dict[Hashable, set[str]] = defaultdict(set)
+        for key, name in zip(self._keys[side], self._names[side], strict=True):
+            told[key[:2]] |= name.told
+        return told
 
     def _decide_what_is_sure(self) -> None:
         for _ in range(_ROUNDS):
@@ -179,8 +198,10 @@ class Partners:
             self._collect_places()
 
     def _decide(self, *, guess: bool) -> None:
+        partner = partners([(self._a[i], self._b[j]) for i, j in self._sure()])
         for left, right in list(self._groups()):
-            for row, column in assign(-self._worth(left, right)):
+            nearby = nearness([self._a[i] for i in left], [self._b[j] for j in right], partner)
+            for row, column in assign(-self._worth(left, right) - nearby):
                 self._judge(left[row], right[column], (len(left), len(right)), guess=guess)
 
     def _worth(self, left: list[int], right: list[int]) -> npt.NDArray[np.float64]:
@@ -190,7 +211,7 @@ class Partners:
         for kind, value in _VALUE.items():
             for row, i in enumerate(left):
                 j = self._votes[kind][0].get(i)
-                if j in columns:
+                if j in columns and (kind, i, j) not in self._doubted:
                     worth[row, columns[j]] += value
         worth += likenesses([self._names[0][i].words for i in left], [self._names[1][j].words for j in right])
         apart = np.linspace(0, 1, len(left))[:, None] - np.linspace(0, 1, len(right))[None, :]
@@ -202,7 +223,7 @@ class Partners:
 
     def _judge(self, i: int, j: int, group: tuple[int, int], *, guess: bool) -> None:
         """Make two units partners if the evidence is enough."""
-        kinds = [kind for kind in _VALUE if self._votes[kind][0].get(i) == j]
+        kinds = [kind for kind in _VALUE if self._votes[kind][0].get(i) == j and (kind, i, j) not in self._doubted]
         against = [kind for kind in _VALUE if self._votes[kind][0].get(i, j) != j or self._votes[kind][1].get(j, i) != i]
         if self._crowds[0][self._keys[0][i][:2]] == self._crowds[1][self._keys[1][j][:2]] == 1:
             kinds.append(SHAPE)

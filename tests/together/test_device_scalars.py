@@ -188,7 +188,7 @@ def test_a_jax_value_is_taken_while_it_is_still_being_computed(written):
 
 @pytest.mark.parametrize("place", ["device", "host"])
 def test_no_torch_value_on_a_device_is_read_on_the_callers_thread(place, written, monkeypatch):
-    """Every way to bring a number of a tensor to Python raises there. One on the host has been computed as soon as it is there."""
+    """Every way to bring a number of a tensor to Python raises there. One on the host has been computed before."""
     import torch
 
     caller = threading.get_ident()

@@ -104,6 +104,16 @@ def test_a_fused_tensor_is_compared_with_its_three_parts(tmp_path, limit):
     assert mb.compare(b, c, guesses=True).exact[0].relative_l2 > 0.5
 
 
+@pytest.mark.parametrize("limit", [65536, 40])
+@pytest.mark.parametrize("together", [np.stack, lambda parts: np.concatenate(parts, -1)], ids=["stacked", "side by side"])
+def test_experts_in_one_tensor_are_compared_with_each_of_them(tmp_path, together, limit):
+    parts = RNG.normal(size=(4, 16, 16)).astype(np.float32)
+    a = write(tmp_path / "a", {0: tuple(parts)}, kernels=[f"experts/{number}/up" for number in range(4)], limit=limit)
+    b = write(tmp_path / "b", {0: (together(parts),)}, kernels=["experts/up"], limit=limit)
+    found = mb.compare(a, b, guesses=True)
+    assert [(row.name, row.other, row.ulp_max) for row in found.exact] == [("experts/0/up/kernel", "experts/up/kernel", 0)]
+
+
 def test_units_are_those_of_the_coarser_type(tmp_path):
     bits = KERNEL.view(np.uint32)
     halves = ((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000).view(np.float32)

@@ -1,20 +1,33 @@
 """The layers of known architectures in several frameworks.
 
 Rules were made on `developed`. `held_out` was counted once: with graphs 1394 of 1442 pairs were right and none was wrong; what
-it missed led to two more rules. `fresh` was written and counted after that: 927 of 927, none wrong. `later` was written without a
-look at the rules: 2992 of 3046, and no wrong one that was not a guess; then names began to outweigh an order of calls that they
-contradict: 3022.
+it missed led to two more rules. `fresh` was written and counted after that: 927 of 927, none wrong. `later` was written without
+a look at the rules: 2992 of 3046, and no wrong one that was not a guess; then names began to outweigh an order of calls that
+they contradict: 3022. `unseen` was written without a look at the rules either, as different from the others as possible: 4253
+of 4652, and no wrong one that was not a guess. Most misses were layers that another model has as one, stacked or side by side;
+when that and some other causes were mended, 4612, and all of `later`. `afterwards` was written then: 1597 of 1663, and all when
+an attention was no longer taken for such layers. Again no wrong one was more than a guess.
 """
 
 import pytest
 
-FOLDERS = pytest.mark.parametrize("folder", ["developed", "held_out", "fresh", "later"])
+LEAST = {
+    "developed": (1.0, 0.96),
+    "held_out": (1.0, 0.93),
+    "fresh": (1.0, 0.98),
+    "later": (1.0, 0.95),
+    "unseen": (0.99, 0.83),
+    "afterwards": (1.0, 0.94),
+}
+"""Which share of the pairs is right, with graphs and without."""
+FOLDERS = pytest.mark.parametrize("folder", LEAST)
 
 
 @FOLDERS
-def test_with_graphs_at_least_99_of_100_pairs_are_right(scores, folder):
-    found = scores(folder, graph=True)
-    assert sum(one.right for one in found) >= 0.99 * sum(one.truth for one in found)
+@pytest.mark.parametrize("graph", [True, False], ids=["graph", "histograms"])
+def test_nearly_all_pairs_are_right(scores, folder, graph):
+    found = scores(folder, graph=graph)
+    assert sum(one.right for one in found) >= LEAST[folder][not graph] * sum(one.truth for one in found)
 
 
 @FOLDERS
