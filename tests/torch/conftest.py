@@ -35,6 +35,16 @@ class Network(nn.Module):
         return self.dense(self.norm(self.words(x)).mean(1))
 
 
+@pytest.fixture(autouse=True)
+def threads(request):
+    """Count with several threads, which are one otherwise, so that the workers of the tests do not wait for each other."""
+    before = torch.get_num_threads()
+    if request.path.name.startswith("test_counts"):
+        torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def log_dir(tmp_path):
     return tmp_path / "run"

@@ -1,9 +1,6 @@
 """On several processes everything is counted once, exactly, and written by rank 0."""
 
-import os
-import socket
-import subprocess
-import sys
+import inspect
 
 import numpy as np
 import pytest
@@ -12,18 +9,6 @@ from torch import nn
 
 import multiboard as mb
 import multiboard.torch as mbt
-
-COMMON = """
-import os, sys
-import torch
-from torch import nn
-from torch import distributed as dist
-import multiboard as mb
-import multiboard.torch as mbt
-
-dist.init_process_group("gloo")
-rank, processes = dist.get_rank(), dist.get_world_size()
-log_dir = sys.argv[1]
 
 
 def make_model():
@@ -35,7 +20,7 @@ def batch_of(step, rank):
     return torch.randn(4, 5, generator=torch.Generator().manual_seed(step * 2 + rank))
 
 
-"""
+MODEL = "".join(map(inspect.getsource, (make_model, batch_of)))
 
 DDP = """
 model = nn.parallel.DistributedDataParallel(make_model())
@@ -69,50 +54,11 @@ for step in range(3):
     optimizer.zero_grad()
 """
 
-END = """
-watching.remove()
-if run is not None:
-    run.close()
-dist.barrier()
-dist.destroy_process_group()
-"""
-
 
 @pytest.fixture
-def ranks(log_dir):
-    """A function that runs a script on several ranks; it fails if one of them does."""
-
-    def start(script, processes=2, run="mb.Run(log_dir) if rank == 0 else None"):
-        common = f"{COMMON}run = {run}\n"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        shared = os.environ | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes)}
-        shared |= {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-W", "error:::multiboard", "-c", common + script + END, str(log_dir)]
-        started = [
-            subprocess.Popen(
-                command, env=shared | {"RANK": str(rank)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-            )
-            for rank in range(processes)
-        ]
-        try:
-            outputs = [process.communicate(timeout=200)[0] for process in started]
-        finally:
-            for process in started:
-                process.kill()
-        assert [process.returncode for process in started] == [0] * processes, "\n".join(outputs)
-
-    return start
-
-
-def make_model():
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 3), nn.LayerNorm(3))
-
-
-def batch_of(step, rank):
-    return torch.randn(4, 5, generator=torch.Generator().manual_seed(step * 2 + rank))
+def on_ranks(ranks):
+    """The function `ranks` for scripts that need the model."""
+    return lambda script, **options: ranks(MODEL + script, **options)
 
 
 @pytest.fixture
@@ -155,43 +101,43 @@ OPENED = pytest.mark.parametrize("run", ["mb.Run(log_dir) if rank == 0 else None
 
 
 @OPENED
-def test_replicated_parameters_are_counted_once_and_activations_of_all_processes(run, ranks, reference, written):
-    ranks(DDP, run=run)
+def test_replicated_parameters_are_counted_once_and_activations_of_all_processes(run, on_ranks, reference, written):
+    on_ranks(DDP, run=run)
     assert_same(written(), reference(lambda step: [100 + step, step]))
 
 
 @OPENED
-def test_sharded_parameters_are_counted_exactly(run, ranks, reference, written):
-    ranks(FSDP.replace("OPTIONS", "{}"), run=run)
+def test_sharded_parameters_are_counted_exactly(run, on_ranks, reference, written):
+    on_ranks(FSDP.replace("OPTIONS", "{}"), run=run)
     everything = ("params", "grads", "updates", "optimizer_state")
     assert_same(written(), reference(lambda step: [step], log=everything))
 
 
-def test_norms_of_sharded_parameters_are_those_of_the_whole(ranks, reference, written):
-    ranks(FSDP.replace("OPTIONS", "{'histograms': False}"))
+def test_norms_of_sharded_parameters_are_those_of_the_whole(on_ranks, reference, written):
+    on_ranks(FSDP.replace("OPTIONS", "{'histograms': False}"))
     everything = ("params", "grads", "updates", "optimizer_state")
     assert_same(written(), reference(lambda step: [step], log=everything, histograms=False))
 
 
-def test_the_overhead_is_agreed_upon(ranks, written):
-    ranks(FSDP.replace("OPTIONS", "{'overhead': 0.9}").replace("range(3)", "range(40)"))
+def test_the_overhead_is_agreed_upon(on_ranks, written):
+    on_ranks(FSDP.replace("OPTIONS", "{'overhead': 0.9}").replace("range(3)", "range(40)"))
     steps = written().histograms["params/0/kernel"].step.tolist()
     assert steps[0] == 0
     assert len(steps) > 1
     assert written().scalars["multiboard/overhead"].step.tolist() == steps
 
 
-def test_every_rank_can_write_what_it_holds(ranks, log_dir):
-    ranks(FSDP.replace("OPTIONS", "{'per_rank': True}"))
+def test_every_rank_can_write_what_it_holds(on_ranks, log_dir):
+    on_ranks(FSDP.replace("OPTIONS", "{'per_rank': True}"))
     runs = mb.read(log_dir)
     sizes = [runs[f"rank_0000{rank}"].histograms["params/0/kernel"].value[0][:, 2].sum() for rank in (0, 1)]
     assert sizes == [20, 15]
     assert not runs["."].histograms
 
 
-def test_runs_opened_for_each_rank_hold_what_it_holds(ranks, log_dir):
+def test_runs_opened_for_each_rank_hold_what_it_holds(on_ranks, log_dir):
     script = FSDP.replace("OPTIONS", "{'per_rank': True}")
-    ranks(script, run="mb.Run(log_dir, per_rank=True)")
+    on_ranks(script, run="mb.Run(log_dir, per_rank=True)")
     runs = mb.read(log_dir)
     assert set(runs) == {"rank_00000", "rank_00001"}
     assert [runs[name].histograms["params/0/kernel"].value[0][:, 2].sum() for name in sorted(runs)] == [20, 15]
@@ -217,8 +163,8 @@ if rank == 0:
 """
 
 
-def test_processes_at_different_steps_are_found_out(ranks, log_dir):
-    ranks(UNEVEN)
+def test_processes_at_different_steps_are_found_out(on_ranks, log_dir):
+    on_ranks(UNEVEN)
     assert mb.read(log_dir / "again")["."].histograms["activations/1"].step.tolist() == [0]
 
 
@@ -237,8 +183,8 @@ for step in range(2):
 """
 
 
-def test_replicas_of_shards_are_counted_once(ranks, written):
-    ranks(HYBRID, processes=4)
+def test_replicas_of_shards_are_counted_once(on_ranks, written):
+    on_ranks(HYBRID, processes=4)
     histograms = written().histograms
     sizes = {tag: column.value[0][:, 2].sum() for tag, column in histograms.items() if tag.startswith("params/")}
     assert sizes == {"params/0/kernel": 35, "params/0/bias": 7, "params/2/kernel": 21, "params/2/bias": 3} | dict.fromkeys(
@@ -273,15 +219,15 @@ for step in range(4):
 
 
 @pytest.mark.parametrize("options", ["{}", "{'histograms': False}"])
-def test_what_fails_in_one_process_costs_that_capture_and_holds_nobody_up(options, ranks, log_dir):
-    ranks("import warnings" + FAILING.replace("OPTIONS", options).replace("CONFLICT", "False"))
+def test_what_fails_in_one_process_costs_that_capture_and_holds_nobody_up(options, on_ranks, log_dir):
+    on_ranks(FAILING.replace("OPTIONS", options).replace("CONFLICT", "False"))
     data = mb.read(log_dir / "again")["."]
     assert data.scalars["norm/grads"].step.tolist() == [0, 1, 3]
     assert data.scalars["norm/activations"].step.tolist() == [0, 1, 2, 3]
 
 
-def test_a_tag_that_one_process_refuses_costs_those_captures_and_holds_nobody_up(ranks, log_dir):
-    ranks("import warnings" + FAILING.replace("OPTIONS", "{}").replace("CONFLICT", "True"))
+def test_a_tag_that_one_process_refuses_costs_those_captures_and_holds_nobody_up(on_ranks, log_dir):
+    on_ranks(FAILING.replace("OPTIONS", "{}").replace("CONFLICT", "True"))
     data = mb.read(log_dir / "again")["."]
     assert "norm/grads" not in data.scalars
     assert data.scalars["norm/activations"].step.tolist() == [0, 1, 2, 3]
@@ -303,8 +249,8 @@ for step in range(2):
 """
 
 
-def test_a_gradient_that_one_process_lacks_does_not_mix_up_the_others(ranks, written):
-    ranks(ABSENT)
+def test_a_gradient_that_one_process_lacks_does_not_mix_up_the_others(on_ranks, written):
+    on_ranks(ABSENT)
     sizes = {tag: [rows[:, 2].sum() for rows in column.value] for tag, column in written().histograms.items()}
     assert sizes["grads/0/kernel"] == [35, 35]
     assert sizes["grads/0/bias"] == [3, 4]  # the shard of the other process
