@@ -16,6 +16,7 @@ _PER_SCALAR: Final = 56
 _PER_CAPTURED_TENSOR: Final = 8 * 1024
 """Bucket counts of one tensor, 32-bit on the device and once more on the host."""
 _SMALL: Final = {int, float, bool, type(None)}
+_TEXTS: Final = {str, bytes}
 
 
 def call_bytes(tags: int) -> int:
@@ -31,16 +32,19 @@ def bytes_of(value: Value) -> int:
 
 
 def _field_bytes(field: Any) -> int:
-    if type(field) in _SMALL:
+    kind = type(field)
+    if kind in _SMALL:
         return 0
-    if isinstance(field, (str, bytes)):
+    if kind in _TEXTS:
         return len(field)
     if isinstance(field, (tuple, list)):
-        return sum(map(_field_bytes, field))
+        return sum([_field_bytes(one) for one in field if type(one) not in _SMALL])
+    size = getattr(field, "nbytes", None)
+    if isinstance(size, int):
+        return size
     if hasattr(field, "__dataclass_fields__"):
         return sum(_field_bytes(getattr(field, name)) for name in field.__dataclass_fields__)
-    size = getattr(field, "nbytes", None)
-    return size if isinstance(size, int) else _tensor_bytes(field)
+    return _tensor_bytes(field)
 
 
 def _tensor_bytes(field: Any) -> int:

@@ -49,15 +49,15 @@ class Delivery:
     def metrics(self, result: Any, step: int) -> None:
         """Write the metrics in the result of a step."""
         try:
-            metrics = self._reader.read(result)
-            self.latest = next(iter(metrics.values()), None)
+            names, values = self._reader.read(result)
+            self.latest = values[0] if values else None
             if self.run is not None:
-                self.run.log(metrics, step)
+                self.run.log_again(names, values, step)
         except Exception as error:  # noqa: BLE001  # the state after the update must reach the caller
             self._report(error, f"the metrics of step {step} were left out", step)
             return
         if self._is_young:
-            self._look_for_donated(metrics)
+            self._look_for_donated(dict(zip(names, values, strict=True)))
 
     def measurement(self, measurement: Measurement, step: int) -> None:
         """Write what a captured step has measured."""

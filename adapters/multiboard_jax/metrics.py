@@ -38,24 +38,24 @@ class MetricsReader:
         self._types: frozenset[type] = frozenset()
         self._bare: frozenset[type] = frozenset()
 
-    def read(self, result: Any) -> dict[str, Any]:
-        """Return the metrics by tag.
+    def read(self, result: Any) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+        """Return the tags of the metrics, and as many values.
 
         Raises:
             ArgumentError: they are none.
         """
         last = result[-1] if type(result) in _SEQUENCES and result else result
         if type(last) is dict and tuple(last) == self._keys:
-            return dict(zip(self._tags, last.values()))  # noqa: B905  # one tag per metric; the check costs time
+            return self._tags, tuple(last.values())
         if type(last) in self._bare:
-            return {_LOSS: last}
+            return (_LOSS,), (last,)
         leaves = self._leaves(last)
         if leaves:
-            return dict(zip(self._tags, leaves))  # noqa: B905
+            return self._tags, tuple(leaves)
         metrics = metrics_of(result)
         check(metrics)
         self._remember(last, metrics)
-        return metrics
+        return tuple(metrics), tuple(metrics.values())
 
     def _leaves(self, last: Any) -> list[Any]:
         """Return the metrics in a structure that came before; none if it is another one."""

@@ -85,6 +85,25 @@ class ScalarsSurface(Surface):
             return
         self.log(metrics, step, wall_time=now)
 
+    def log_again(self, tags: tuple[str, ...], values: tuple[Foreign, ...], step: int) -> None:
+        """Log scalars as `log` does, for an adapter that hands over the same tags at every step.
+
+        Args:
+            tags: of the scalars, all different.
+            values: as many, as in `log`.
+            step: as in `log`.
+        """
+        if (
+            self._known.issuperset(tags)
+            and REFERENCES.issuperset(map(type, values))
+            and -1 < step < STEP_END
+            and len(self._numbers) < self._lane.limit
+            and tags
+        ):
+            self._append(Scalars(tags, values, step, time()))
+        else:
+            self.log(dict(zip(tags, values, strict=True)), step)
+
     def _log_each(self, metrics: Mapping[str, Foreign], step: int, now: float) -> None:
         if not isinstance(metrics, Mapping):
             raise ValueKindError("", metrics, "run.log takes a mapping of tags to numbers, e.g. {'train/loss': loss}.")
