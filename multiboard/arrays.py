@@ -166,6 +166,8 @@ def take_array(tag: str, value: Foreign) -> Foreign:
     Raises:
         ValueKindError: the value is not an array of numbers.
     """
+    if type(value) is np.ndarray:
+        return _copied(tag, value)
     if is_pending(value):
         return value
     framework = framework_of(type(value))
@@ -178,6 +180,10 @@ def take_array(tag: str, value: Foreign) -> Foreign:
         return value  # immutable; a donated jax array is reported when it is fetched
     if type(value) in hosts:
         value = hosts[type(value)](value)
+    return _copied(tag, value)
+
+
+def _copied(tag: str, value: Foreign) -> npt.NDArray[Any]:
     try:
         array = copies.copy(value)  # the caller may go on writing into its array
     except ValueError as error:

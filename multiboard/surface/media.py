@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from multiboard.kinds import pictures
 from multiboard.surface.base import Surface
 
 if TYPE_CHECKING:
@@ -40,8 +41,6 @@ class MediaSurface(Surface):
             description: markdown, shown with the card; the first one of a tag counts.
             wall_time: as in `log`.
         """
-        from multiboard.kinds import pictures
-
         def build(number: int, now: float) -> Value:
             image, _ = pictures.take(tag, pixels, dataformats, number, now, description)
             return image if boxes is None else _boxed(image, boxes, box_labels)
@@ -161,7 +160,7 @@ class MediaSurface(Surface):
             description: markdown, shown with the card; the first one of a tag counts.
             wall_time: as in `log`.
         """
-        from multiboard.kinds import pictures, segmentation
+        from multiboard.kinds import segmentation
 
         def build(number: int, now: float) -> segmentation.Segmentation:
             taken, shape = pictures.take(tag, image, dataformats, number, now, description)
