@@ -41,6 +41,7 @@ class MediaSurface(Surface):
             description: markdown, shown with the card; the first one of a tag counts.
             wall_time: as in `log`.
         """
+
         def build(number: int, now: float) -> Value:
             image, _ = pictures.take(tag, pixels, dataformats, number, now, description)
             return image if boxes is None else _boxed(image, boxes, box_labels)

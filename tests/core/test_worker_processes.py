@@ -66,7 +66,8 @@ with mb.Run(sys.argv[1]) as run:
             time.sleep(20)
             os._exit(0)
         os.kill(pid, number)
-        assert os.waitpid(pid, 0)[1] == number
+        status = os.waitpid(pid, 0)[1]
+        assert status == number, (status, number)
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, [])
 """
     done = run_python(code, log_dir)
