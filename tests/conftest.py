@@ -175,7 +175,7 @@ class Transformer:
 
     @staticmethod
     def logged_steps(log_dir: Path) -> list[int]:
-        runs = mb.read(log_dir) if log_dir.exists() else {}
+        runs = mb.read(log_dir) if any(log_dir.rglob("*tfevents*")) else {}
         return runs["."].scalars["train/loss"].step.tolist() if "." in runs and "train/loss" in runs["."].scalars else []
 
     @staticmethod
