@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from threading import Condition, Thread
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
@@ -133,6 +134,13 @@ class LazyColumns(dict[str, Column]):
             if tag not in self._read:
                 self._read_first(wanted[at:])
 
+    def load_portion(self) -> bool:
+        """Read some of the columns that were not read yet; tell whether there were any."""
+        missing = [tag for tag in self if tag not in self._read]
+        if missing:
+            self._read_first(missing)
+        return bool(missing)
+
     def read(self, tag: str) -> Column:
         """Return a column with all that it holds."""
         if tag not in self._read:
@@ -154,8 +162,8 @@ class LazyColumns(dict[str, Column]):
             found = self._portion([tag for tag in tags if tag not in self._read])
         finally:
             with self._changed:
-                self._take(found)
                 self._busy = False
+                self._take(found)
                 self._changed.notify_all()
 
     def _take(self, found: Mapping[str, Column]) -> None:
@@ -164,11 +172,12 @@ class LazyColumns(dict[str, Column]):
 
 
 def read_ahead(columns: Sequence[LazyColumns]) -> None:
-    """Read columns one after another in the background, for one who will ask for all of them."""
-    Thread(target=_load, args=(columns,), daemon=True).start()
+    """Read columns one after another in the background, for one who will ask for all of them, while they are in use."""
+    Thread(target=_load, args=(list(map(weakref.ref, columns)),), daemon=True).start()
 
 
-def _load(columns: Sequence[LazyColumns]) -> None:
+def _load(columns: Sequence[weakref.ref[LazyColumns]]) -> None:
     with contextlib.suppress(Exception):  # who asks for what cannot be read will be told
         for one in columns:
-            one.load()
+            while (in_use := one()) is not None and in_use.load_portion():
+                del in_use  # newer ones may take its place

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from multiboard.remote.store import Stored
 
     AnyStore: TypeAlias = "Store | DistantStore"
+    Settings: TypeAlias = tuple[dict[str, Any], dict[str, Any]] | None
 
 _LIGHT: Final = ("file", "local", "memory")
 """Protocols without a library; what lies in the memory of this process can be reached in it only."""
@@ -46,17 +47,19 @@ def open_store(url: str, options: Mapping[str, Any] | None) -> AnyStore:
         ArgumentError: fsspec knows no such protocol, or `options` is something else, or wrong.
         MissingFrameworkError: fsspec, or the package of the protocol, is not installed.
     """
-    protocol = urls.scheme(url)
-    if protocol in _LIGHT or _is_made_here(protocol) or not (_can_start() and _can_send(options)):
-        return Store(url, options)
-    try:
-        return DistantStore(url, options)
-    except StoreProcessEndedError:  # e.g. there is no memory for another process
-        return Store(url, options)
+    if not _is_light(url) and _can_start() and _can_send((options, _settings())):
+        with contextlib.suppress(StoreProcessEndedError, NotSentError):  # e.g. there is no memory for another process
+            return DistantStore(url, options)
+    return Store(url, options)
+
+
+def _is_light(url: str) -> bool:
+    """Tell whether a place needs no library, or one that only this program has."""
+    return urls.scheme(url) in _LIGHT or any(_is_made_here(link.partition("://")[0]) for link in url.split("::"))
 
 
 def _is_made_here(protocol: str) -> bool:
-    """Tell whether the program has told fsspec of a file system of its own."""
+    """Tell whether the program has told fsspec of a class of its own for a protocol."""
     fsspec: Any = sys.modules.get("fsspec.registry")
     made = fsspec.registry.get(protocol) if fsspec is not None else None
     known = fsspec.known_implementations.get(protocol, {}).get("class", "") if made is not None else ""
@@ -69,12 +72,26 @@ def _can_start() -> bool:
     return name.startswith(("python", "pypy")) and not getattr(sys, "frozen", False) and reduction.HAVE_SEND_HANDLE
 
 
-def _can_send(options: object) -> bool:
+def _can_send(anything: object) -> bool:
     try:
-        pickle.dumps(options)
+        pickle.dumps(anything)
     except Exception:  # noqa: BLE001  # e.g. an open session, whose pickling may do anything
         return False
     return True
+
+
+def _settings() -> Settings:
+    """Return what the program has set for file systems: their options, and their classes by protocol."""
+    configuration: Any = sys.modules.get("fsspec.config")
+    registry: Any = sys.modules.get("fsspec.registry")
+    try:
+        return dict(configuration.conf), dict(registry.known_implementations)
+    except AttributeError:  # it is not imported, or not yet
+        return None
+
+
+class NotSentError(Exception):
+    """Something that the other process cannot make again, e.g. a function of the program."""
 
 
 class StoreProcessEndedError(Exception):
@@ -135,19 +152,13 @@ class DistantStore:
             process = store_process()
             if process is not self._process:
                 self._number = next(_numbers)
-                process.call("open", self._number, self._address, self._options, dict(os.environ), _configuration())
+                process.call("open", self._number, self._address, self._options, dict(os.environ), _settings())
                 weakref.finalize(self, process.forgotten.append, self._number).atexit = False
                 self._process = process
             return process
 
 
 _numbers: Final = count()
-
-
-def _configuration() -> dict[str, Any]:
-    """Return what the program has set for file systems."""
-    config: Any = sys.modules.get("fsspec.config")
-    return dict(config.conf) if config is not None and _can_send(config.conf) else {}
 
 
 class StoreProcess:
@@ -210,8 +221,9 @@ class StoreProcess:
         try:
             connection, theirs = Pipe()
             with theirs:
-                self._connections.add(connection)
+                self._connections |= {connection, theirs}  # a child that is forked now has both
                 reduction.send_handle(self._control, theirs.fileno(), self._process.pid)
+            self._connections.discard(theirs)
         except OSError as error:
             self._failed = True
             raise StoreProcessEndedError from error

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import signal
 import threading
 from multiprocessing import reduction
 from multiprocessing.connection import Connection
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from multiboard.remote.store import Store
+from multiboard.remote.store_process import NotSentError
+
+if TYPE_CHECKING:
+    from multiboard.remote.store_process import Settings
 
 _LOOK_EVERY: Final = 1.0
 """Seconds between two looks whether the other process lives: one that it has forked may hold its end of the connection."""
@@ -31,24 +36,32 @@ def serve() -> None:
     with contextlib.suppress(EOFError, OSError):
         while os.getppid() == parent:
             if control.poll(_LOOK_EVERY):
-                connection = Connection(reduction.recv_handle(control))
-                threading.Thread(target=_answer, args=(connection,), daemon=True).start()
+                threading.Thread(target=_serve, args=(Connection(reduction.recv_handle(control)),), daemon=True).start()
     os._exit(0)  # whatever is under way is of no use any more
 
 
-def _answer(connection: Connection) -> None:
-    while True:
-        try:
-            method, number, arguments, forgotten = connection.recv()
-        except (EOFError, OSError):
-            return
-        for old in forgotten:
-            _stores.pop(old, None)
-        try:
-            answer = False, _call(method, number, arguments)
-        except Exception as error:  # noqa: BLE001  # raised in the other process
-            answer = True, error
-        connection.send(answer)
+def _serve(connection: Connection) -> None:
+    with connection, contextlib.suppress(EOFError, OSError):
+        while True:
+            connection.send_bytes(_answer(connection.recv_bytes()))
+
+
+def _answer(request: bytes) -> bytes:
+    """Return the answer to a request: whether it failed, and what it returns or raises there."""
+    try:
+        method, number, arguments, forgotten = pickle.loads(request)  # noqa: S301  # of the process that has started this one
+    except Exception as error:  # noqa: BLE001  # e.g. a function of a program that is not imported here
+        return pickle.dumps((True, NotSentError(str(error))))
+    for old in forgotten:
+        _stores.pop(old, None)
+    try:
+        answer = False, _call(method, number, arguments)
+    except Exception as error:  # noqa: BLE001  # raised in the other process
+        answer = True, error
+    try:
+        return pickle.dumps(answer)
+    except Exception as error:  # noqa: BLE001
+        return pickle.dumps((True, NotSentError(str(error))))
 
 
 def _call(method: str, number: int, arguments: tuple[Any, ...]) -> Any:
@@ -58,13 +71,15 @@ def _call(method: str, number: int, arguments: tuple[Any, ...]) -> Any:
     return getattr(_stores[number], method)(*arguments)
 
 
-def _open(url: str, options: dict[str, Any] | None, environment: dict[str, str], configuration: dict[str, Any]) -> Store:
+def _open(url: str, options: dict[str, Any] | None, environment: dict[str, str], settings: Settings) -> Store:
     """Open a store where everything is set as it is in the other process."""
     for name in os.environ.keys() - environment.keys():  # not all at once: another store may be looking for its credentials
-        del os.environ[name]
+        os.environ.pop(name, None)
     os.environ.update(environment)
-    if configuration:
-        import fsspec.config
+    if settings is not None:
+        from fsspec.config import conf
+        from fsspec.registry import known_implementations
 
-        fsspec.config.conf.update(configuration)
+        conf.update(settings[0])
+        known_implementations.update(settings[1])
     return Store(url, options)

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -158,6 +159,57 @@ def test_options_that_cannot_be_sent_work_in_the_process_itself(bucket, file):
     assert isinstance(store, Store)
     store.put(str(file), "a")
     assert list(store.list()) == ["a"]
+
+
+def test_options_of_a_script_that_the_other_process_does_not_have_work_in_the_process_itself(bucket, start):
+    text = """
+class Key(str):
+    pass
+storage = {'key': Key(os.environ['AWS_ACCESS_KEY_ID']), 'secret': os.environ['AWS_SECRET_ACCESS_KEY']}
+for name in ('first', 'second'):
+    with mb.Run(sys.argv[1] + '/' + name, remote=storage if name == 'first' else None) as run:
+        run.log({'x': 1.0}, 0)
+"""
+    process = start(bucket, text)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert {name.partition("/")[0] for name in Store(bucket).list()} == {"first", "second"}
+
+
+def test_an_answer_that_cannot_be_sent_is_an_error_and_the_next_one_arrives(monkeypatch):
+    from multiboard.remote import store_server
+
+    answers = iter([lambda: None, {}])
+    monkeypatch.setattr(store_server, "_call", lambda *_: next(answers))
+    failed, error = pickle.loads(store_server._answer(pickle.dumps(("list", 0, (), []))))  # noqa: S301  # our own bytes
+    assert failed
+    assert isinstance(error, store_process.NotSentError)
+    assert pickle.loads(store_server._answer(pickle.dumps(("list", 0, (), [])))) == (False, {})  # noqa: S301
+
+
+def test_a_file_system_that_the_program_knows_by_name_is_found(tmp_path, file, monkeypatch):
+    import fsspec
+    from fsspec.registry import known_implementations
+
+    (tmp_path / "of_the_program.py").write_text(
+        "from fsspec.implementations.local import LocalFileSystem\nclass Shelf(LocalFileSystem):\n    protocol = 'shelf'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(store_process, "_current", None)
+    monkeypatch.setitem(known_implementations, "shelf", {})
+    fsspec.register_implementation("shelf", "of_the_program.Shelf", clobber=True)
+    store = open_store(f"shelf://{tmp_path}/store", None)
+    store.put(str(file), "a")
+    assert isinstance(store, DistantStore)
+    assert list(store.list()) == ["a"]
+    store_process._current.end()
+
+
+def test_settings_that_cannot_be_sent_hold_in_the_process_itself(bucket, monkeypatch):
+    import fsspec.config
+
+    monkeypatch.setitem(fsspec.config.conf, "any", {"session": threading.Lock()})
+    assert isinstance(open_store(bucket, None), Store)
 
 
 def test_a_program_that_is_no_python_is_not_started_again(bucket, monkeypatch):
