@@ -79,15 +79,14 @@ def stack_scalars(values: Iterable[Foreign]) -> tuple[Foreign, ...]:
     return torch_values.stacked(taken, [i for i, value in enumerate(taken) if framework_of(type(value)) == "torch"])
 
 
-def stack_unchecked(values: tuple[Foreign, ...], types: set[type]) -> tuple[Foreign, ...] | None:
+def stack_unchecked(values: tuple[Foreign, ...]) -> tuple[Foreign, ...] | None:
     """Do the same with values that nobody has looked at; None if they are not numbers and plain tensors of PyTorch.
 
     Args:
         values: as the caller passed them.
-        types: of them.
     """
     plain = torch_values.plain_classes()
-    if not plain or not types <= plain | IMMEDIATE:
+    if not plain or not (plain | IMMEDIATE).issuperset(map(type, values)):
         return None
     try:
         return torch_values.stacked(values, [i for i, value in enumerate(values) if type(value) in plain])

@@ -129,14 +129,12 @@ class LazyColumns(dict[str, Column]):
 
     def load(self, tags: Sequence[str] | None = None) -> None:
         """Read some of the columns, by default all, if they were not read yet."""
-        wanted = list(self if tags is None else tags)
-        for at, tag in enumerate(wanted):
-            if tag not in self._read:
-                self._read_first(wanted[at:])
+        while self.load_portion(tags):
+            pass
 
-    def load_portion(self) -> bool:
-        """Read some of the columns that were not read yet; tell whether there were any."""
-        missing = [tag for tag in self if tag not in self._read]
+    def load_portion(self, tags: Sequence[str] | None = None) -> bool:
+        """Read a part of what `load` reads; tell whether there was any."""
+        missing = [tag for tag in (self if tags is None else tags) if tag not in self._read]
         if missing:
             self._read_first(missing)
         return bool(missing)

@@ -133,6 +133,5 @@ def _logged_foreign(metrics: dict[str, Foreign], step: int, now: float) -> Logge
     numbers = on_host(values)
     if numbers is not None:
         return dict(zip(metrics, numbers, strict=True)), None, step, now
-    taken = tuple(values)
-    stacked = stack_unchecked(taken, set(map(type, taken)))
+    stacked = stack_unchecked(tuple(values))
     return None if stacked is None else Scalars(tuple(metrics), stacked, step, now)

@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 import multiboard as mb
 from multiboard.buckets import measure
+from multiboard.dashboard import free_port
 
 PROGRAM = Path(__file__).parent / "programs" / "training.py"
 SETTINGS = [("data", 1), ("fsdp", 1), ("tensor", 1), ("data", 2), ("fsdp", 2)]
@@ -37,12 +37,6 @@ def program():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def run_together(commands, devices):

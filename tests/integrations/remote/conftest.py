@@ -279,3 +279,24 @@ def fetched(tmp_path):
         return copy
 
     return fetch
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A local file of 5 KB."""
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(256)) * 20)
+    return path
+
+
+@pytest.fixture
+def wait_for():
+    """What waits until a condition holds."""
+
+    def wait(condition, seconds=20.0):
+        due = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < due
+            time.sleep(0.01)
+
+    return wait

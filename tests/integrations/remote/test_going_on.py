@@ -49,13 +49,6 @@ def leave_behind(url, proxy, faults, log):
     proxy.mend()
 
 
-def wait_for(condition, seconds=20.0):
-    due = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < due
-        time.sleep(0.01)
-
-
 def test_the_names_in_the_store_say_where_to_go_on(proxy, bucket, fetched):
     url, options = join(bucket, "first"), {"storage_options": proxy.options()}
     assert log_steps(url, range(3000), **options) == 0
@@ -144,7 +137,7 @@ def test_later_embeddings_are_added_to_those_in_the_store(url, fetched):
 
 
 @pytest.mark.parametrize("resume", [False, True])
-def test_a_child_run_that_is_opened_again_goes_on_behind_what_it_has_uploaded(url, fetched, resume, monkeypatch):
+def test_a_child_run_that_is_opened_again_goes_on_behind_what_it_has_uploaded(url, fetched, resume, monkeypatch, wait_for):
     monkeypatch.setattr("multiboard.files.time.time", lambda: 1_800_000_000.0)
     begins = []
     with mb.Run(url, resume=resume, remote=RemoteOptions(upload_every=0.05)) as run:
@@ -191,7 +184,7 @@ def test_a_run_that_adds_replaces_nothing_also_if_the_store_cannot_be_reached_wh
     assert steps_in_tensorboard(fetched(url)) == list(range(6))
 
 
-def test_a_run_that_could_not_be_opened_leaves_neither_a_thread_nor_a_spool(proxy, bucket, fault, tmp_path):
+def test_a_run_that_could_not_be_opened_leaves_neither_a_thread_nor_a_spool(proxy, bucket, fault, tmp_path, wait_for):
     url = join(bucket, "first")
     with mb.Run(tmp_path / "local") as other:
         other.log({"x": 1.0}, 41)
@@ -204,7 +197,7 @@ def test_a_run_that_could_not_be_opened_leaves_neither_a_thread_nor_a_spool(prox
     assert not list((tmp_path / "state" / "multiboard" / "spool").iterdir())
 
 
-def test_a_left_file_that_the_store_does_not_take_holds_up_nothing_else(proxy, bucket, faults):
+def test_a_left_file_that_the_store_does_not_take_holds_up_nothing_else(proxy, bucket, faults, wait_for):
     url = join(bucket, "first")
     leave_behind(url, proxy, faults, lambda run: (run.log({"x": 1.0}, 0), Path(run.log_dir, "notes.txt").write_text("note")))
     proxy.inject(faults["denied"], part_of_path="notes.txt", times=1e9)

@@ -31,13 +31,6 @@ def spool(tmp_path, monkeypatch):
     return tmp_path / "state" / "multiboard" / "spool"
 
 
-def wait_for(condition, seconds=20.0):
-    due = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < due
-        time.sleep(0.02)
-
-
 def leave_behind(url, proxy, faults, steps, **options):
     """Let a run end while its store refuses everything."""
     proxy.inject(faults["denied"], times=1e9)
@@ -122,7 +115,7 @@ def test_the_spool_of_a_process_that_lives_is_left_alone(spool, bucket):
     assert not list(spool.iterdir())
 
 
-def test_credentials_are_in_no_warning_no_file_and_no_object(spool, proxy, bucket, faults, fetched, caplog):
+def test_credentials_are_in_no_warning_no_file_and_no_object(spool, proxy, bucket, faults, fetched, caplog, wait_for):
     options = proxy.options()
     secret = options["secret"]
     url = join(bucket, "first")
@@ -175,7 +168,7 @@ def test_the_password_of_a_url_is_not_kept_and_asked_for(spool, tmp_path):
     assert not list(spool.iterdir())
 
 
-def test_a_segment_that_somebody_deletes_is_said_and_holds_up_nothing(spool, proxy, bucket, faults):
+def test_a_segment_that_somebody_deletes_is_said_and_holds_up_nothing(spool, proxy, bucket, faults, wait_for):
     url = join(bucket, "first")
     with (
         pytest.warns(mb.MultiboardWarning, match="was deleted before|Nothing is lost|counted while") as said,

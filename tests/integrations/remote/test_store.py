@@ -12,13 +12,6 @@ from multiboard.errors import ArgumentError, MissingFrameworkError
 from multiboard.remote.store import Store, StoreError
 
 
-@pytest.fixture
-def file(tmp_path):
-    path = tmp_path / "file"
-    path.write_bytes(bytes(range(256)) * 20)
-    return path
-
-
 @pytest.fixture(params=["s3", "file", "memory"])
 def store(request, tmp_path):
     if request.param == "s3":

@@ -23,13 +23,6 @@ LIBRARIES = ("fsspec", "s3fs", "aiobotocore", "botocore", "aiohttp")
 
 
 @pytest.fixture
-def file(tmp_path):
-    path = tmp_path / "file"
-    path.write_bytes(bytes(range(256)) * 20)
-    return path
-
-
-@pytest.fixture
 def start(tmp_path):
     """What starts a program that has a run on a URL."""
     started = []
@@ -49,17 +42,19 @@ def start(tmp_path):
         process.stdout.close()
 
 
+@pytest.fixture
+def own_process(monkeypatch):
+    """A process of the stores that no other test uses is started by this one, and ended."""
+    monkeypatch.setattr(store_process, "_current", None)
+    yield
+    if store_process._current is not None:
+        store_process._current.end()
+
+
 def child_of(process):
     """Return the process of the stores of a program."""
     (child,) = psutil.Process(process.pid).children()
     return child
-
-
-def wait_for(condition, seconds=20.0):
-    due = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < due
-        time.sleep(0.02)
 
 
 def test_a_process_that_trains_holds_nothing_of_the_libraries(bucket, start):
@@ -115,13 +110,12 @@ def test_arguments_that_are_wrong_are_an_error_at_once(bucket):
         open_store(bucket, ["key"])
 
 
+@pytest.mark.usefixtures("own_process")
 def test_a_missing_package_is_named(monkeypatch, tmp_path):
     (tmp_path / "adlfs.py").write_text("raise ImportError('not here')")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(store_process, "_current", None)
     with pytest.raises(MissingFrameworkError, match=r"adlfs: pip install 'multiboard\[azure\]'"):
         open_store("abfs://container/runs", None)
-    store_process._current.end()
 
 
 def test_what_is_set_for_file_systems_in_the_program_holds(bucket, s3_environment, file, monkeypatch):
@@ -187,6 +181,7 @@ def test_an_answer_that_cannot_be_sent_is_an_error_and_the_next_one_arrives(monk
     assert pickle.loads(store_server._answer(pickle.dumps(("list", 0, (), [])))) == (False, {})  # noqa: S301
 
 
+@pytest.mark.usefixtures("own_process")
 def test_a_file_system_that_the_program_knows_by_name_is_found(tmp_path, file, monkeypatch):
     import fsspec
     from fsspec.registry import known_implementations
@@ -195,14 +190,12 @@ def test_a_file_system_that_the_program_knows_by_name_is_found(tmp_path, file, m
         "from fsspec.implementations.local import LocalFileSystem\nclass Shelf(LocalFileSystem):\n    protocol = 'shelf'\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(store_process, "_current", None)
     monkeypatch.setitem(known_implementations, "shelf", {})
     fsspec.register_implementation("shelf", "of_the_program.Shelf", clobber=True)
     store = open_store(f"shelf://{tmp_path}/store", None)
     store.put(str(file), "a")
     assert isinstance(store, DistantStore)
     assert list(store.list()) == ["a"]
-    store_process._current.end()
 
 
 def test_settings_that_cannot_be_sent_hold_in_the_process_itself(bucket, monkeypatch):
@@ -219,8 +212,8 @@ def test_a_program_that_is_no_python_is_not_started_again(bucket, monkeypatch):
     assert isinstance(open_store(bucket, None), Store)
 
 
+@pytest.mark.usefixtures("own_process")
 def test_where_no_process_can_be_started_the_process_itself_works(bucket, file, monkeypatch):
-    monkeypatch.setattr(store_process, "_current", None)
     monkeypatch.setattr(sys, "executable", "/nowhere/python3")
     store = open_store(bucket, None)
     assert isinstance(store, Store)
@@ -228,7 +221,7 @@ def test_where_no_process_can_be_started_the_process_itself_works(bucket, file, 
     assert list(store.list()) == ["a"]
 
 
-def test_a_call_does_not_wait_for_another_one(bucket, proxy, fault, file):
+def test_a_call_does_not_wait_for_another_one(bucket, proxy, fault, file, wait_for):
     store = open_store(bucket, proxy.options())
     proxy.inject(fault(delay=3.0), part_of_path="slow")
     thread = threading.Thread(target=store.put, args=(str(file), "slow"))
@@ -254,7 +247,7 @@ def test_a_process_that_is_killed_is_started_again(bucket, file):
     assert not psutil.pid_exists(before._process.pid)
 
 
-def test_runs_lose_nothing_when_their_store_process_is_killed_amid_an_upload(bucket, proxy, fault, fetched):
+def test_runs_lose_nothing_when_their_store_process_is_killed_amid_an_upload(bucket, proxy, fault, fetched, wait_for):
     url = join(bucket, "first")
     proxy.inject(fault(delay=2.0), method="PUT")
     with mb.Run(url, remote=RemoteOptions(proxy.options(), upload_every=0.1)) as run:
@@ -271,7 +264,7 @@ def test_runs_lose_nothing_when_their_store_process_is_killed_amid_an_upload(buc
 
 
 @pytest.mark.parametrize("end", ["exit", "kill", "kill beside a forked process"])
-def test_it_ends_with_the_process_that_trains(end, bucket, start):
+def test_it_ends_with_the_process_that_trains(end, bucket, start, wait_for):
     text = f"""
 run = mb.Run(sys.argv[1])
 run.log({{'x': 1.0}}, 0)

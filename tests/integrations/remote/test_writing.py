@@ -24,13 +24,6 @@ def log_some(run, steps):
             run.image("picture", np.full((8, 8, 3), step % 256, np.uint8), step)
 
 
-def wait_for(condition, seconds=20.0):
-    due = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < due
-        time.sleep(0.02)
-
-
 @pytest.fixture(params=["s3", "memory", "file"])
 def url(request, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
@@ -64,7 +57,7 @@ def test_everything_arrives_and_the_spool_is_gone(url, fetched, tmp_path):
     assert len(list(fetched(url).iterdir())) > 2
 
 
-def test_segments_appear_while_the_run_lives_and_never_change(bucket):
+def test_segments_appear_while_the_run_lives_and_never_change(bucket, wait_for):
     url = join(bucket, "first")
     store = Store(url)
     seen = {}
@@ -114,7 +107,7 @@ def test_a_child_that_is_closed_early_does_not_wait_for_the_upload(proxy, bucket
         proxy.mend()
 
 
-def test_profiles_and_projector_files_arrive_whole_and_again_when_they_change(url, fetched):
+def test_profiles_and_projector_files_arrive_whole_and_again_when_they_change(url, fetched, wait_for):
     with mb.Run(url, remote=SOON) as run:
         run.embedding("e", np.eye(4), step=0)
         profile = Path(run.log_dir, "plugins", "profile", "step_5")
@@ -134,7 +127,7 @@ def test_profiles_and_projector_files_arrive_whole_and_again_when_they_change(ur
     assert not list(copy.rglob("*.tmp"))
 
 
-def test_an_unchanged_file_is_sent_once(proxy, bucket):
+def test_an_unchanged_file_is_sent_once(proxy, bucket, wait_for):
     with mb.Run(join(bucket, "first"), remote=RemoteOptions(proxy.options(), upload_every=0.05)) as run:
         Path(run.log_dir, "notes.txt").write_text("unchanged")
         wait_for(lambda: any(path.endswith("notes.txt") for path in proxy.sizes))
@@ -159,7 +152,7 @@ def test_what_is_uploaded_is_little_more_than_what_a_local_run_writes(proxy, buc
     assert written <= proxy.put_bytes <= 1.05 * written
 
 
-def test_flush_asks_for_an_upload_and_does_not_wait_for_it(proxy, bucket, fault):
+def test_flush_asks_for_an_upload_and_does_not_wait_for_it(proxy, bucket, fault, wait_for):
     url = join(bucket, "first")
     proxy.inject(fault(delay=1.0), times=2)
     with mb.Run(url, remote=RemoteOptions(proxy.options(), upload_every=0.1)) as run:
@@ -170,7 +163,7 @@ def test_flush_asks_for_an_upload_and_does_not_wait_for_it(proxy, bucket, fault)
         wait_for(lambda: Store(url).list())
 
 
-def test_a_durable_run_and_a_forgotten_run_arrive(url, fetched):
+def test_a_durable_run_and_a_forgotten_run_arrive(url, fetched, wait_for):
     with mb.Run(url, durable=True, remote=SOON) as run:
         for step in range(20):
             run.log({"x": 1.0}, step)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
-import socket
 from typing import TYPE_CHECKING
 
 import pytest
+
+from multiboard.dashboard import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,12 +43,6 @@ dist.destroy_process_group()
 
 AT_EXIT = "import atexit; atexit._run_exitfuncs()"
 """What ends by itself at the end of a program: a process that was forked leaves it out."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def variables_of(rank: int, processes: int, port: int) -> dict[str, str]:
