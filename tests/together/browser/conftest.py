@@ -204,12 +204,23 @@ def opened(page, address):
 def filled(page, name):
     """Return a panel when it has been filled."""
     panel = page.locator(f"#panel-{name}")
-    panel.scroll_into_view_if_needed()
-    page.wait_for_function(FILLED, arg=name)
+    wait_in_view(page, name, "panel => panel.ariaBusy === 'false'")
     return panel
 
 
-FILLED = "name => document.getElementById(`panel-${name}`).ariaBusy === 'false'"
+def wait_in_view(page, name, condition):
+    """Wait for a condition of a panel, which is kept in view: those above it push it away as they are filled."""
+    seen = f"name => {{ const panel = document.getElementById(`panel-${{name}}`); {KEEP} return ({condition})(panel); }}"
+    page.wait_for_function(seen, arg=name)
+
+
+KEEP = "const { top, bottom } = panel.getBoundingClientRect(); if (top > innerHeight || bottom < 0) panel.scrollIntoView();"
+
+
+@pytest.fixture
+def in_view(page):
+    """A function that waits for a condition of a panel, a function of its element, while the panel is in view."""
+    return lambda name, condition: wait_in_view(page, name, condition)
 
 
 @pytest.fixture(scope="session")

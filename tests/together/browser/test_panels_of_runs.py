@@ -93,20 +93,21 @@ def test_numbers_of_profiles_stand_side_by_side(opened, held, number):
     assert "+100 %" in shown["Time of a step"][1]
 
 
-def test_pictures_of_all_runs_are_those_of_one_step(page, opened, held):
+def test_pictures_of_all_runs_are_those_of_one_step(page, in_view, opened, held):
     panel = opened(media="samples/picture")("media")
     for step in (19, 10, 0):
-        panel.locator("article header", has_text=f"step {step}").nth(len(held) - 1).wait_for()
-        page.wait_for_function("() => [...document.querySelectorAll('#panel-media article img')].every(one => one.naturalWidth)")
+        told = f"[...panel.querySelectorAll('article header')].filter(one => one.innerText.includes('step {step}')).length"
+        in_view("media", f"panel => {told} === {len(held)}")
+        in_view("media", "panel => [...panel.querySelectorAll('article img')].every(one => one.naturalWidth)")
         found = [image.evaluate(PIXELS) for image in panel.locator("article img").all()]
         assert found == [[12, 8, 40 * seed, step, 120, 255] for seed in range(len(held))]
         panel.locator("input[type=range]").focus()
         page.keyboard.press("ArrowLeft")
 
 
-def test_texts_and_sounds_of_all_runs_stand_side_by_side(page, opened, held):
+def test_texts_and_sounds_of_all_runs_stand_side_by_side(in_view, opened, held):
     panel = opened(media="samples/text", mediaStep="10")("media")
     panel.locator("article .text").nth(len(held) - 1).wait_for()
     assert panel.locator("article .text").all_inner_texts() == [f"step 10 of seed {seed}" for seed in range(len(held))]
     panel.locator("select").first.select_option("samples/sound")
-    page.wait_for_function("count => document.querySelectorAll('#panel-media article canvas').length === count", arg=len(held))
+    in_view("media", f"panel => panel.querySelectorAll('article canvas').length === {len(held)}")

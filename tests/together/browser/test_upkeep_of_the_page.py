@@ -55,7 +55,7 @@ def test_charts_that_a_filter_takes_away_are_not_held(page, counted):
 
 
 @IN_TAB
-def test_the_last_of_two_quick_choices_is_shown_though_the_first_is_answered_late(page, opened):
+def test_the_last_of_two_quick_choices_is_shown_though_the_first_is_answered_late(page, in_view, opened):
     panel = opened(kind="grads", layer="block0/dense0/kernel")("histograms")
     held = []
 
@@ -71,7 +71,7 @@ def test_the_last_of_two_quick_choices_is_shown_though_the_first_is_answered_lat
     (late,) = held
     with page.expect_response(lambda answer: "part/histogram?" in answer.url and "dense2" in answer.url):
         late.continue_()
-    page.wait_for_function("() => document.getElementById('panel-histograms').ariaBusy === 'false'")
+    in_view("histograms", "panel => panel.ariaBusy === 'false'")
     assert chosen.input_value() == "block0/dense2/kernel"
 
 
