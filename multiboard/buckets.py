@@ -83,6 +83,9 @@ def _slots() -> npt.NDArray[np.int32]:
 
 SLOTS: Final = _slots()
 """By key the place among the 1024 bucket counts and the four special counts after them: int32 `[4096]`."""
+_KEYS_BY_SLOT: Final = np.argsort(SLOTS, kind="stable")
+_FIRST_KEY: Final = np.searchsorted(SLOTS[_KEYS_BY_SLOT], np.arange(BUCKETS + SPECIALS))
+"""By slot the place in `_KEYS_BY_SLOT` of its first key; no slot is without one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -189,17 +192,10 @@ def _slope(rows: npt.NDArray[np.float64], index: int, density: float) -> float:
     return float(np.clip(slope, -limit, limit))
 
 
-def fold_keys(counts: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Fold counts of the 4096 keys into counts of the 1024 buckets and the four special counts.
-
-    Args:
-        counts: int64 `[4096]`, indexed by key; below 2**53 in sum.
-
-    Returns:
-        Bucket counts `[1024]` and special counts `[4]`.
-    """
-    folded = np.bincount(SLOTS, counts, BUCKETS + SPECIALS).astype(np.int64)
-    return folded[:BUCKETS], folded[BUCKETS:]
+def fold_keys(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Fold counts of keys into counts of buckets and, after them, special counts: `[..., 4096]` to `[..., 1028]`."""
+    folded: npt.NDArray[np.int64] = np.add.reduceat(counts[..., _KEYS_BY_SLOT], _FIRST_KEY, axis=-1)
+    return folded
 
 
 def measure(values: npt.ArrayLike) -> Statistics:
@@ -218,7 +214,8 @@ def measure(values: npt.ArrayLike) -> Statistics:
         chunk_keys = np.bincount(chunk.view(np.uint32) >> np.uint32(KEY_SHIFT), minlength=KEYS)
         keys += chunk_keys
         _add_moments(moments, chunk, chunk_keys)
-    return Statistics(*fold_keys(keys), moments)
+    counts = fold_keys(keys)
+    return Statistics(counts[:BUCKETS], counts[BUCKETS:], moments)
 
 
 def _float32_chunks(array: npt.NDArray[np.generic]) -> Iterator[npt.NDArray[np.float32]]:

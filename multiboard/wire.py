@@ -8,6 +8,7 @@ protobuf.dev/programming-guides/encoding.
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import Final
 
 SCALAR, TENSOR, BLOB_SEQUENCE = 1, 2, 3
@@ -28,6 +29,8 @@ def varint(number: int) -> bytes:
     """
     if 0 <= number < 0x80:  # noqa: PLR2004
         return _ONE_BYTE[number]
+    if 0 < number < 0x4000:  # noqa: PLR2004  # most lengths
+        return bytes((number & 0x7F | 0x80, number >> 7))
     number &= 0xFFFFFFFFFFFFFFFF
     out = bytearray()
     while number > 0x7F:  # noqa: PLR2004
@@ -70,6 +73,7 @@ def metadata(plugin: str, data_class: int, description: str = "", content: bytes
     return message(9, message(1, plugin_data), described, integer(4, data_class) if data_class else b"")
 
 
+@lru_cache(maxsize=4096)
 def shape(*sizes: int) -> bytes:
     """Return the shape field of a TensorProto."""
     return message(2, *(message(2, integer(1, size)) for size in sizes))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from multiboard.buckets import KEYS, SMALLEST, fold_keys
+from multiboard.buckets import BUCKETS, KEYS, SMALLEST, fold_keys
 from multiboard_jax._compat import bodies_of
 from multiboard_jax.kernels import count_in_lanes, count_in_loops, count_in_products
 
@@ -25,9 +25,9 @@ def assert_counted(as_array):
         tables, moments = kernel([as_array(case) for case in cases])
         assert tables.dtype == jnp.int32
         for table, row, case in zip(np.asarray(tables, np.int64), np.asarray(moments), cases, strict=True):
-            counts, specials = fold_keys(table)
-            np.testing.assert_array_equal(counts, case.expected.counts)
-            np.testing.assert_array_equal(specials, case.expected.specials)
+            counts = fold_keys(table)
+            np.testing.assert_array_equal(counts[:BUCKETS], case.expected.counts)
+            np.testing.assert_array_equal(counts[BUCKETS:], case.expected.specials)
             np.testing.assert_allclose(row[SMALLEST:], case.expected.moments[SMALLEST:], rtol=0, atol=2.0**-126)
 
     return compare

@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 import torch
 
+from multiboard.buckets import KEYS
 from multiboard.buckets import measure as expected_of
 from multiboard_torch.statistics import HOST, measure
 
 LIMIT = HOST.elements
+LARGE = 5000
 SIZES = {
+    "large ones that share a pack": [LARGE, 100_000, 9000, 1, 20_000],
+    "as large as their table of keys": [KEYS - 1, KEYS, KEYS + 1],
     "many small": [1, 2, 3] * 60,
     "empty between": [0, 5, 0, 0, 7, 0],
     "all empty": [0, 0],
@@ -33,6 +37,8 @@ def test_dtypes_may_be_mixed_in_one_call(kernel, assert_measured):
         assert_measured(measured, row, expected_of(array), np.float64(array).clip(-3.4028235e38, 3.4028235e38))
 
 
-def test_a_nan_in_one_tensor_leaves_the_moments_of_its_neighbours(kernel):
-    measured = measure([torch.tensor([float("nan"), 2.0]), torch.tensor([3.0, 4.0])], kernel)
-    assert measured.moments.tolist() == [[2, 4, 2, 2], [7, 25, 3, 4]]
+@pytest.mark.parametrize("repeats", [1, LARGE])
+def test_a_nan_in_one_tensor_leaves_the_moments_of_its_neighbours(repeats, kernel):
+    pairs = [torch.tensor(pair).repeat(repeats) for pair in ([float("nan"), 2.0], [3.0, 4.0])]
+    measured = measure(pairs, kernel)
+    assert measured.moments.tolist() == [[2 * repeats, 4 * repeats, 2, 2], [7 * repeats, 25 * repeats, 3, 4]]
