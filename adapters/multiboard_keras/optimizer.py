@@ -90,7 +90,7 @@ class Updates:
     def watch(self, stack: contextlib.ExitStack) -> None:
         """Start a capture, and replace methods of the optimizers until the stack is left, at the end of the train step."""
         with self._look():
-            self._draft = statistics.start()
+            self._draft = statistics.start(self._model)
         if self._draft is None:
             self._groups = ()
         with self._look():

@@ -39,13 +39,16 @@ def begin(tensors: Sequence[Tensor]) -> Any:
     return _backend().begin(tensors)
 
 
-def start() -> Any:
+def start(model: Any) -> Any:
     """Return an empty `Draft` of the backend, for a capture of tensors at several moments of one train step.
+
+    Args:
+        model: whose train step it is.
 
     Raises:
         RuntimeError: captures are waiting in such number that a further one could exhaust the memory.
     """
-    return _backend().Draft()
+    return _backend().draft(model)
 
 
 def pending(begun: Any) -> Pending[MeasuredBatch]:

@@ -13,7 +13,7 @@ from multiboard_keras.rows import Rows, apart
 if TYPE_CHECKING:
     import jax
 
-__all__ = ["Draft", "begin", "measure", "pending"]
+__all__ = ["begin", "draft", "measure", "pending"]
 
 begin = measure
 
@@ -24,6 +24,11 @@ class Draft(Rows):
     def finished(self) -> Any:
         """Measure all rows and return what `pending` takes."""
         return begin([apart(row) for row in self.rows])
+
+
+def draft(_model: Any) -> Draft:
+    """Return an empty draft for a train step of a compiled model."""
+    return Draft()
 
 
 def pending(measured: tuple[jax.Array, jax.Array, jax.Array]) -> _Pending:

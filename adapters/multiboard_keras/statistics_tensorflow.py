@@ -5,6 +5,7 @@ Only shapes decide the program, never the data, and no operation of it is refuse
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 import tensorflow as tf
@@ -43,7 +44,15 @@ begin = measure
 
 
 class Draft(Rows):
-    """The rows of one capture, measured together at the end of the train step."""
+    """The rows of one capture, measured together at the end of the train step.
+
+    Args:
+        fused: whether XLA compiles the train step.
+    """
+
+    def __init__(self, *, fused: bool) -> None:
+        super().__init__()
+        self._fused = fused
 
     def read(self, tensor: Tensor) -> Tensor:
         """Return the values of this moment, of a variable those before the next update."""
@@ -52,7 +61,13 @@ class Draft(Rows):
 
     def finished(self) -> Any:
         """Measure all rows and return what `pending` takes."""
-        return begin([apart(row) for row in self.rows])
+        return begin([apart(row) for row in self.rows] if self._fused else self.rows)
+
+
+def draft(model: Any) -> Draft:
+    """Return an empty draft for a train step of a compiled model."""
+    everywhere = tf.config.optimizer.get_jit() or os.environ.get("TF_XLA_FLAGS") or tf.config.list_physical_devices("TPU")
+    return Draft(fused=bool(model.jit_compile or everywhere))
 
 
 def pending(measured: tuple[Tensor, Tensor, Tensor]) -> _Pending:

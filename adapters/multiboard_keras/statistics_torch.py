@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["Draft", "begin", "measure", "pending"]
+__all__ = ["begin", "draft", "measure", "pending"]
 
 
 def begin(tensors: Sequence[Tensor]) -> Batch:
@@ -25,9 +25,9 @@ def begin(tensors: Sequence[Tensor]) -> Batch:
     Raises:
         BacklogError: the writer thread is too far behind for another copy.
     """
-    draft = Draft()
-    draft.add(tensors)
-    return draft.finished()
+    begun = Draft()
+    begun.add(tensors)
+    return begun.finished()
 
 
 class Draft:
@@ -61,6 +61,15 @@ class Draft:
     def finished(self) -> Batch:
         """Return what `pending` takes."""
         return self._batch
+
+
+def draft(_model: object) -> Draft:
+    """Return an empty draft for a train step of a compiled model.
+
+    Raises:
+        BacklogError: the writer thread is too far behind for another copy.
+    """
+    return Draft()
 
 
 def pending(batch: Batch) -> Batch:

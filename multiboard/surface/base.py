@@ -34,6 +34,8 @@ class Surface:
     """Tags of values of which there is one in a run."""
     _known: set[str]
     """Tags of scalars that need no check any more."""
+    _again: tuple[str, ...] | None = None
+    """Those of them that an adapter handed over last, if there were any."""
     _numbers: Sized
     """Scalar calls that wait in the lane."""
     _append: Callable[[Logged], None]

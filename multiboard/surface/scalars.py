@@ -89,17 +89,19 @@ class ScalarsSurface(Surface):
         """Log scalars as `log` does, for an adapter that hands over the same tags at every step.
 
         Args:
-            tags: of the scalars, all different.
+            tags: of the scalars, all different; the same tuple each time spares a look at them.
             values: as many, as in `log`.
             step: as in `log`.
         """
+        known = self._known  # empty when the run is closed
         if (
-            self._known.issuperset(tags)
+            known
+            and (tags is self._again or (tags and known.issuperset(tags)))
             and REFERENCES.issuperset(map(type, values))
             and -1 < step < STEP_END
             and len(self._numbers) < self._lane.limit
-            and tags
         ):
+            self._again = tags
             self._append(Scalars(tags, values, step, time()))
         else:
             self.log(dict(zip(tags, values, strict=True)), step)
