@@ -89,19 +89,15 @@ def merge_moments(moments: Tensor, part: Tensor) -> None:
 def _add_on_host(values: Tensor, sizes: list[int], table: Tensor, moments: Tensor) -> None:
     array = values.numpy()
     keys = np.right_shift(array.view(np.uint32), np.uint32(KEY_SHIFT), out=_scratch(array.size))
-    counts = _count(keys, sizes)
+    large = len(keys) >= len(sizes) * KEYS  # so large that a table of keys each costs less than looking up every value's slot
+    counts = (
+        fold_keys(_count_places(keys.view(np.int32), sizes, KEYS)) if large else _count_places(SLOT_OF_KEY[keys], sizes, SLOTS)
+    )
     table += torch.from_numpy(counts)
     finite = not counts[:, BUCKETS + NAN :].any()
-    large = len(array) >= len(sizes) * KEYS
     with np.errstate(over="ignore", invalid="ignore"):  # a sum of squares beyond float32 is Inf
         part = _moments_of_each(values, sizes) if finite and large else _moments_of_many(array, sizes, finite=finite)
         _merge(moments.numpy(), part)
-
-
-def _count(keys: npt.NDArray[np.uint32], sizes: list[int]) -> npt.NDArray[np.int64]:
-    if len(keys) < len(sizes) * KEYS:
-        return _count_places(SLOT_OF_KEY[keys], sizes, SLOTS)
-    return fold_keys(_count_places(keys.view(np.int32), sizes, KEYS))  # looking up the slot of each value would cost more
 
 
 def _count_places(places: npt.NDArray[np.int32], sizes: list[int], width: int) -> npt.NDArray[np.int64]:

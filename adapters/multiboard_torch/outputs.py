@@ -14,6 +14,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
+from torch import library
 
 from multiboard import tags
 from multiboard_torch._compat import fill_each, in_backward, is_capturing, is_exporting, is_tracing
@@ -198,7 +199,7 @@ def _count(values: Tensor, table: Tensor, moments: Tensor, number: int) -> None:
             layer.take_in(values, Tally(table, moments))
 
 
-_counting: Final = torch.library.custom_op(
+_counting: Final = library.custom_op(
     "multiboard::count",
     _count,
     mutates_args=("table", "moments"),

@@ -210,11 +210,26 @@ def filled(page, name):
 
 def wait_in_view(page, name, condition):
     """Wait for a condition of a panel, which is kept in view: those above it push it away as they are filled."""
-    seen = f"name => {{ const panel = document.getElementById(`panel-${{name}}`); {KEEP} return ({condition})(panel); }}"
-    page.wait_for_function(seen, arg=name)
+    page.wait_for_function(
+        f"""name => {{
+            const panel = document.getElementById(`panel-${{name}}`);
+            const {{ top, bottom }} = panel.getBoundingClientRect();
+            if (top > innerHeight || bottom < 0) panel.scrollIntoView();
+            return ({condition})(panel);
+        }}""",
+        arg=name,
+    )
 
 
-KEEP = "const { top, bottom } = panel.getBoundingClientRect(); if (top > innerHeight || bottom < 0) panel.scrollIntoView();"
+@pytest.fixture
+def walk():
+    """A function that brings every panel of a page into view, one after another, until it is filled."""
+
+    def bring(page):
+        for place in page.locator("main section").evaluate_all("sections => sections.map(section => section.id)"):
+            filled(page, place.removeprefix("panel-"))
+
+    return bring
 
 
 @pytest.fixture

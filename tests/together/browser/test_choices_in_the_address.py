@@ -4,7 +4,6 @@ import pytest
 
 pytestmark = pytest.mark.browser
 
-PANELS = ["runs", "layers", "histograms", "norms", "scalars", "graph", "profile", "media"]
 SHOWN = """() => [...document.querySelectorAll('select, input:not(.clip input)')].filter(one => one.checkVisibility())
     .map(one => [one.closest('section')?.id ?? 'bar',
     one.ariaLabel ?? one.closest('fieldset')?.ariaLabel ?? one.closest('label').innerText,
@@ -43,21 +42,21 @@ HOSTILE = {
 }
 
 
-def walk(page):
-    for name in PANELS:
-        page.locator(f"#panel-{name}").scroll_into_view_if_needed()
-        page.wait_for_function("name => document.getElementById(`panel-${name}`).ariaBusy === 'false'", arg=name)
+@pytest.fixture
+def shown(walk):
+    """A function that returns what a page shows, when all of it is filled."""
 
+    def read(page):
+        walk(page)
+        page.wait_for_timeout(400)
+        walk(page)
+        return page.evaluate(SHOWN)
 
-def shown(page):
-    walk(page)
-    page.wait_for_timeout(400)
-    walk(page)
-    return page.evaluate(SHOWN)
+    return read
 
 
 @pytest.fixture
-def of_address(new_page, report_file):
+def of_address(new_page, report_file, walk):
     """A function that opens the report with a fragment and returns the page, all panels filled."""
 
     def show(fragment=""):
@@ -70,7 +69,7 @@ def of_address(new_page, report_file):
     return show
 
 
-def test_every_choice_comes_back_with_the_address(of_address):
+def test_every_choice_comes_back_with_the_address(of_address, shown):
     first = of_address()
     before = shown(first)
     first.evaluate(CHOOSE)
@@ -79,7 +78,7 @@ def test_every_choice_comes_back_with_the_address(of_address):
     assert shown(of_address(first.url.split("#")[1])) == chosen
 
 
-def test_what_nothing_on_the_page_offers_counts_as_not_chosen(of_address):
+def test_what_nothing_on_the_page_offers_counts_as_not_chosen(of_address, shown):
     plain = shown(of_address())
     fragment = "&".join(f"{key}={value}" for key, value in HOSTILE.items())
     assert shown(of_address(fragment)) == plain

@@ -16,7 +16,6 @@ CLOSE = "</script><script>alert(3)</script>\"'`${alert(4)}"
 LINK = "[click](javascript:alert(5)) ![picture](http://example.com/x.png) <b onclick=alert(6)>bold</b>"
 TURNED = "safe\u202egpj.exe"
 NAMES = ("../../x", SCRIPT, TURNED)
-PANELS = ["divergence", "runs", "layers", "histograms", "norms", "scalars", "graph", "profile", "media"]
 MADE = "() => [document.scripts.length, document.querySelectorAll('a, iframe, object, embed, b[onclick], img[onerror]').length]"
 
 
@@ -47,13 +46,11 @@ def hostile(tmp_path_factory):
 
 
 @pytest.fixture
-def shown(page, hostile):
+def shown(page, hostile, walk):
     """The page with all panels filled."""
     page.goto(hostile.as_uri())
     page.wait_for_selector("main section")
-    for name in PANELS:
-        page.locator(f"#panel-{name}").scroll_into_view_if_needed()
-        page.wait_for_function("name => document.getElementById(`panel-${name}`).ariaBusy === 'false'", arg=name)
+    walk(page)
     return page
 
 
@@ -82,7 +79,7 @@ def test_every_choice_among_them_can_be_made(shown):
     assert shown.evaluate(MADE) == [1, 0]
 
 
-def test_a_state_written_by_a_stranger_does_nothing(page, hostile):
+def test_a_state_written_by_a_stranger_does_nothing(page, hostile, walk):
     for fragment in (
         f"layer={SCRIPT}&kind=__proto__&measure=constructor&run=toString&step=NaN",
         "runs={&x=hasOwnProperty",
@@ -91,8 +88,6 @@ def test_a_state_written_by_a_stranger_does_nothing(page, hostile):
         page.goto("about:blank")
         page.goto(f"{hostile.as_uri()}#{fragment}")
         page.wait_for_selector("main section")
-        for name in PANELS:
-            page.locator(f"#panel-{name}").scroll_into_view_if_needed()
-            page.wait_for_function("name => document.getElementById(`panel-${name}`).ariaBusy === 'false'", arg=name)
+        walk(page)
         assert page.evaluate(MADE) == [1, 0]
         assert not page.locator("section [role=alert]:visible").count()

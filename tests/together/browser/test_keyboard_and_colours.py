@@ -38,13 +38,7 @@ READABLE = 4.5
 PANELS = ["divergence", "runs", "layers", "histograms", "norms", "scalars", "graph", "profile", "media"]
 
 
-def walk(page):
-    for name in PANELS:
-        page.locator(f"#panel-{name}").scroll_into_view_if_needed()
-        page.wait_for_function("name => document.getElementById(`panel-${name}`).ariaBusy === 'false'", arg=name)
-
-
-def test_the_tab_key_reaches_every_panel_and_shows_where_it_is(page, report_file):
+def test_the_tab_key_reaches_every_panel_and_shows_where_it_is(page, report_file, walk):
     page.goto(report_file.as_uri())
     page.wait_for_selector("main section")
     walk(page)
@@ -60,7 +54,7 @@ def test_the_tab_key_reaches_every_panel_and_shows_where_it_is(page, report_file
     assert [element for _, element, marked in seen.values() if not marked and not element.startswith("<body")] == []
 
 
-def test_a_cell_is_chosen_with_keys_and_shown_everywhere(page, report_file):
+def test_a_cell_is_chosen_with_keys_and_shown_everywhere(page, report_file, walk):
     page.goto(f"{report_file.as_uri()}#run=flax&kind=params")
     page.wait_for_selector("main section")
     walk(page)
@@ -83,7 +77,7 @@ def test_the_first_difference_opens_with_the_enter_key(page, report_file):
     assert "kind=grads" in page.url
 
 
-def test_the_graph_folds_and_unfolds_with_arrow_keys(page, report_file):
+def test_the_graph_folds_and_unfolds_with_arrow_keys(page, report_file, walk):
     page.goto(report_file.as_uri())
     page.wait_for_selector("main section")
     walk(page)
@@ -97,7 +91,7 @@ def test_the_graph_folds_and_unfolds_with_arrow_keys(page, report_file):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_texts_stand_out_from_what_is_behind_them(new_page, report_file, scheme):
+def test_texts_stand_out_from_what_is_behind_them(new_page, report_file, scheme, walk):
     page = new_page(scheme)
     page.goto(report_file.as_uri())
     page.wait_for_selector("main section")
@@ -109,7 +103,7 @@ def test_texts_stand_out_from_what_is_behind_them(new_page, report_file, scheme)
     assert page.evaluate(FAINT, READABLE) == []
 
 
-def test_the_theme_that_a_person_chooses_wins_over_the_system(new_page, report_file):
+def test_the_theme_that_a_person_chooses_wins_over_the_system(new_page, report_file, walk):
     page = new_page("light")
     page.goto(report_file.as_uri())
     page.wait_for_selector("main section")

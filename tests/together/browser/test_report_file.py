@@ -10,14 +10,7 @@ SECTIONS = "() => [...document.querySelectorAll('main section')].map(section => 
 PANELS = ["divergence", "runs", "layers", "histograms", "norms", "scalars", "graph", "profile", "media"]
 
 
-def walk(page):
-    """Bring every panel into sight and wait until it is filled."""
-    for name in PANELS:
-        page.locator(f"#panel-{name}").scroll_into_view_if_needed()
-        page.wait_for_function("name => document.getElementById(`panel-${name}`).ariaBusy === 'false'", arg=name)
-
-
-def test_it_asks_for_nothing_and_complains_of_nothing(page, requests, report_file):
+def test_it_asks_for_nothing_and_complains_of_nothing(page, requests, report_file, walk):
     said = []
     page.on("console", lambda message: said.append(message.text))
     page.goto(report_file.as_uri())
@@ -53,7 +46,7 @@ def test_a_view_can_be_sent_as_an_address(new_page, report_file):
     assert picker.input_value() == "block1/dense2/kernel"
 
 
-def test_one_run_alone_has_all_that_needs_no_other(page, runs, tmp_path):
+def test_one_run_alone_has_all_that_needs_no_other(page, runs, tmp_path, walk):
     page.goto(mb.show(runs["torch"]).save(tmp_path / "one.html").as_uri())
     page.wait_for_selector("main section")
     walk(page)
@@ -74,7 +67,7 @@ def test_a_notebook_shows_the_page_in_a_frame(page, runs):
 
 
 @pytest.mark.parametrize("width", [900, 1280, 1900])
-def test_no_width_makes_the_page_scroll_sideways(page, report_file, width):
+def test_no_width_makes_the_page_scroll_sideways(page, report_file, width, walk):
     page.set_viewport_size({"width": width, "height": 800})
     page.goto(report_file.as_uri())
     page.wait_for_selector("main section")
