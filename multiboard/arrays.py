@@ -219,6 +219,13 @@ def fetch_array(value: Foreign) -> npt.NDArray[Any]:
     return np.asarray(value)
 
 
+def on_host(value: Foreign) -> npt.NDArray[Any] | None:
+    """Return a taken array as one of NumPy if it is on the host, without waiting for anything; else None."""
+    if type(value) is np.ndarray:
+        return value
+    return torch_values.to_numpy(value) if framework_of(type(value)) == "torch" and value.device.type == "cpu" else None
+
+
 def transfers_allowed() -> AbstractContextManager[object]:
     """Let arrays of JAX come to the host whatever `jax_transfer_guard` says: that is for transfers nobody has asked for."""
     guard = getattr(sys.modules.get("jax"), "transfer_guard_device_to_host", None)

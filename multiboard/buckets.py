@@ -83,9 +83,10 @@ def _slots() -> npt.NDArray[np.int32]:
 
 SLOTS: Final = _slots()
 """By key the place among the 1024 bucket counts and the four special counts after them: int32 `[4096]`."""
-_KEYS_BY_SLOT: Final = np.argsort(SLOTS, kind="stable")
-_FIRST_KEY: Final = np.searchsorted(SLOTS[_KEYS_BY_SLOT], np.arange(BUCKETS + SPECIALS))
-"""By slot the place in `_KEYS_BY_SLOT` of its first key; no slot is without one."""
+_FIRST_KEY: Final = FIRST_FIELD * MANTISSAS
+"""Key of the lowest bucket of the positive side; on both sides, as in SLOTS, smaller keys that are not zero belong to it too."""
+_END_KEY: Final = END_FIELD * MANTISSAS
+_INFINITE_KEY: Final = 255 * MANTISSAS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -194,7 +195,15 @@ def _slope(rows: npt.NDArray[np.float64], index: int, density: float) -> float:
 
 def fold_keys(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Fold counts of keys into counts of buckets and, after them, special counts: `[..., 4096]` to `[..., 1028]`."""
-    folded: npt.NDArray[np.int64] = np.add.reduceat(counts[..., _KEYS_BY_SLOT], _FIRST_KEY, axis=-1)
+    sides = counts.reshape(*counts.shape[:-1], 2, KEYS // 2)
+    folded = np.empty((*counts.shape[:-1], BUCKETS + SPECIALS), np.int64)
+    buckets, specials = folded[..., :BUCKETS].reshape(*counts.shape[:-1], 2, SIDE), folded[..., BUCKETS:]
+    buckets[...] = sides[..., _FIRST_KEY:_END_KEY]
+    buckets[..., 0] += sides[..., MANTISSAS:_FIRST_KEY].sum(-1)
+    buckets[..., -1] += sides[..., _END_KEY:_INFINITE_KEY].sum(-1)
+    specials[..., ZERO] = sides[..., :MANTISSAS].sum((-1, -2))
+    specials[..., NAN] = sides[..., _INFINITE_KEY + 1 :].sum((-1, -2))
+    specials[..., POS_INF:] = sides[..., _INFINITE_KEY]
     return folded
 
 

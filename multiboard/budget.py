@@ -11,11 +11,15 @@ MEMORY_BYTES: Final = 256 * 2**20
 """Bytes that wait for the writer by default."""
 _BULKY_SHARE: Final = 0.75
 """Share of the memory that everything but scalars may take: scalars go last."""
+_WHOLE_SHARE: Final = 0.5
+"""Share of that in which values wait as they are; from there on those that can be made small are."""
+_FULL_SHARE: Final = 0.25
+"""Share of that which is full of values before the thinning begins to see them, so that what was made small has room."""
 _SMALLEST_QUEUE: Final = 1024
 """Scalar calls that are always taken."""
 
 
-def stride(size: int, used: int, limit: float) -> int:
+def stride(size: int, used: float, limit: float) -> int:
     """Return of how many values one is kept: the fuller, the rarer.
 
     All while less than half is used, every 2nd up to three quarters, every 4th up to seven eighths, and so on; so a run of any
@@ -23,7 +27,7 @@ def stride(size: int, used: int, limit: float) -> int:
 
     Args:
         size: of the value, bytes.
-        used: bytes used already.
+        used: bytes used already; below 0 there is room beside the limit.
         limit: bytes to use at most.
 
     Returns:
@@ -33,7 +37,7 @@ def stride(size: int, used: int, limit: float) -> int:
     [1, 1, 2, 4, 8, 0]
     """
     free = limit - used
-    return 0 if size > free else 1 << (int(limit / free).bit_length() - 1)
+    return 0 if size > free else 1 << (int(max(limit / free, 1)).bit_length() - 1)
 
 
 class Thinning:
@@ -42,7 +46,7 @@ class Thinning:
     def __init__(self) -> None:
         self._offered: Counter[object] = Counter()
 
-    def keeps(self, tag: object, size: int, used: int, limit: float) -> bool:
+    def keeps(self, tag: object, size: int, used: float, limit: float) -> bool:
         """Count a value of a tag; tell whether it is to be kept. Arguments as in `stride`."""
         number = self._offered[tag]
         self._offered[tag] += 1
@@ -81,7 +85,9 @@ class MemoryBudget:
             scalars: bytes of the scalars that wait.
         """
         with self._lock.current:
-            kept = self._thinning.keeps(tag, size, self._used(scalars), self.limit * _BULKY_SHARE)
+            limit = self.limit * _BULKY_SHARE
+            unseen = limit * _FULL_SHARE
+            kept = self._thinning.keeps(tag, size, self._used(scalars) - unseen, limit - unseen)
             self._taken += size * kept
         return kept
 
@@ -91,6 +97,10 @@ class MemoryBudget:
             fits = size + self._used(scalars) <= self.limit * _BULKY_SHARE
             self._taken += size * fits
         return fits
+
+    def is_filling(self, size: int, scalars: int) -> bool:
+        """Tell whether a value should be made small, if it can; arguments as in `take`."""
+        return size + self._used(scalars) > self.limit * _BULKY_SHARE * _WHOLE_SHARE
 
     def always_take(self, size: int) -> None:
         """Reserve memory for a value that there is once in a run."""

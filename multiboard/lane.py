@@ -12,6 +12,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from multiboard.counting import counted
 from multiboard.sizes import bytes_of, call_bytes
 from multiboard.values import IMMEDIATE, Capture, Scalars
 
@@ -95,7 +96,7 @@ class QueueLane:
             self.overflow(scalars)
 
     def put(self, value: Value, kind: str, tag: object, step: int) -> None:
-        """Take a value that comes again and again; when memory gets full, only some of each tag are kept.
+        """Take a value that comes again and again; when memory fills, the caller counts large arrays, then only some are kept.
 
         Args:
             value: no scalars.
@@ -104,6 +105,9 @@ class QueueLane:
             step: of the value.
         """
         size = bytes_of(value)
+        if self._budget.is_filling(size, self._scalar_bytes()):
+            value = counted(value)
+            size = bytes_of(value)
         self.reached = later(self.reached, step)
         if self._fits(tag, size):
             self._values.append((value, size))

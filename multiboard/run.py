@@ -46,9 +46,10 @@ class Run(HParamsSurface, ScalarsSurface, MediaSurface, MeasuresSurface, Structu
     programs without a handler of their own, SIGTERM and SIGHUP), and otherwise 0.2 seconds after a device has computed it. A
     forked or spawned process takes no values for the runs of its parent.
 
-    What waits for the writer (a disk that refuses, a device that hangs) takes `memory_bytes` at most. Then, first, histograms and
-    media are thinned out: of each tag one in two, then in four, and so on; they never take more than three quarters. Scalars go
-    last, the newest first. Every value that had to go is counted in the scalar `multiboard/dropped/<kind>` and said once.
+    What waits for the writer (a disk that refuses, a device that hangs) takes `memory_bytes` at most. As it fills, distributions
+    of large arrays are counted by their callers, which keeps a thousandth of them. Then histograms and media are thinned out: of
+    each tag one in two, then in four, and so on; they never take more than three quarters. Scalars go last, the newest first.
+    Every value that had to go is counted in the scalar `multiboard/dropped/<kind>` and said once.
 
     Args:
         log_dir: the run directory; created if missing.

@@ -1,26 +1,24 @@
-"""The counting kernels of operators: one for CPUs, one for all other devices, because no counting function is good on both.
+"""The counting kernel of operators, for devices that have none of their own.
 
-`torch.bincount` is the fastest on a CPU, but waits for any other device, where it asks for the extremes first. NumPy shifts
-faster than PyTorch on one thread. CUDA has a kernel of its own (`cuda`), and that of operators only where it cannot be compiled.
+`torch.bincount` would wait for the device, where it asks for the extremes first, so that counts are added by `scatter_add_`. CPUs
+have a kernel of their own (`cpu`), and so has CUDA (`cuda`), which uses that of operators only where its own cannot be compiled.
 """
 
 from __future__ import annotations
 
-import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import torch
 
-from multiboard.buckets import BUCKETS, KEY_SHIFT, KEYS, LARGEST, MOMENTS, NAN, SMALLEST, SPECIALS, fold_keys
+from multiboard.buckets import BUCKETS, KEY_SHIFT, KEYS, LARGEST, MOMENTS, SMALLEST, SPECIALS
 from multiboard.buckets import SLOTS as SLOT_OF_KEY
 from multiboard_torch.packs import joined, packs, size_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    import numpy.typing as npt
     from torch import Tensor
 
     from multiboard_torch.packs import Values
@@ -34,22 +32,18 @@ _TABLES: Final = 256
 """Tables of counts per pack: with one, atomic additions to the same slot queue up, and zeros take five times as long."""
 _LAYOUTS: Final = 4096
 """Packs whose sizes are kept on their device: sending them again would cost a copy each."""
-_local: Final = threading.local()
 
 
-class PackKernel(NamedTuple):
+class OperatorKernel(NamedTuple):
     """Counts tensors that are cut and joined into packs, so that large ones stay in a cache and small ones share their calls.
 
     Attributes:
         elements: values per pack at most.
         tensors: tensors per pack at most.
-        add_pack: from the values of a pack (float32 `[N]`) and the sizes of its tensors (R of them, none empty) adds to counts
-            (int32 `[R, 1028]`) and to moments (float32 `[R, 4]`).
     """
 
     elements: int
     tensors: int
-    add_pack: Callable[[Tensor, list[int], Tensor, Tensor], None]
 
     def add(self, rows: Sequence[Values], table: Tensor, moments: Tensor) -> None:
         """Add the counts of rows to those in `table` int32 `[R, 1028]` and `moments` float32 `[R, 4]`."""
@@ -68,7 +62,7 @@ class PackKernel(NamedTuple):
         for pack in packs(rows, self.elements, self.tensors):
             span = slice(pack.first, pack.first + len(pack.pieces))
             sizes = [size_of(piece) for piece in pack.pieces]
-            self.add_pack(joined(pack.pieces), sizes, table[span], moments[span])
+            _add_pack(joined(pack.pieces), sizes, table[span], moments[span])
 
 
 def empty_counts(rows: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -86,62 +80,8 @@ def merge_moments(moments: Tensor, part: Tensor) -> None:
     moments[:, LARGEST] = torch.maximum(moments[:, LARGEST], part[:, LARGEST])
 
 
-def _add_on_host(values: Tensor, sizes: list[int], table: Tensor, moments: Tensor) -> None:
-    array = values.numpy()
-    keys = np.right_shift(array.view(np.uint32), np.uint32(KEY_SHIFT), out=_scratch(array.size))
-    large = len(keys) >= len(sizes) * KEYS  # so large that a table of keys each costs less than looking up every value's slot
-    counts = (
-        fold_keys(_count_places(keys.view(np.int32), sizes, KEYS)) if large else _count_places(SLOT_OF_KEY[keys], sizes, SLOTS)
-    )
-    table += torch.from_numpy(counts)
-    finite = not counts[:, BUCKETS + NAN :].any()
-    with np.errstate(over="ignore", invalid="ignore"):  # a sum of squares beyond float32 is Inf
-        part = _moments_of_each(values, sizes) if finite and large else _moments_of_many(array, sizes, finite=finite)
-        _merge(moments.numpy(), part)
-
-
-def _count_places(places: npt.NDArray[np.int32], sizes: list[int], width: int) -> npt.NDArray[np.int64]:
-    """Count the places of each tensor, below `width`, one after the other: `[R, width]`. Changes them."""
-    ends = np.cumsum(sizes)
-    for row in range(1, len(sizes)):
-        places[ends[row - 1] : ends[row]] += row * width
-    return torch.bincount(torch.from_numpy(places), minlength=len(sizes) * width).view(-1, width).numpy()
-
-
-def _moments_of_each(values: Tensor, sizes: list[int]) -> npt.NDArray[np.float64]:
-    rows = []
-    for tensor in values.split(sizes):
-        array = tensor.numpy()  # of which NumPy finds the extremes in half the time of torch.aminmax
-        square = torch.linalg.vector_norm(tensor).item() ** 2
-        rows.append((tensor.sum().item(), square, array.min(), array.max()))
-    return np.array(rows)
-
-
-def _moments_of_many(array: npt.NDArray[np.float32], sizes: list[int], *, finite: bool) -> npt.NDArray[np.float32]:
-    starts = np.cumsum([0, *sizes[:-1]])
-    kept = low = high = array
-    if not finite:
-        is_finite = np.isfinite(array)
-        kept, low, high = (np.where(is_finite, array, np.float32(other)) for other in (0, np.inf, -np.inf))
-    sums, squares = np.add.reduceat(kept, starts), np.add.reduceat(np.square(kept), starts)
-    return np.stack([sums, squares, np.minimum.reduceat(low, starts), np.maximum.reduceat(high, starts)], axis=1)
-
-
-def _merge(moments: npt.NDArray[np.float32], part: npt.NDArray[np.floating]) -> None:
-    moments[:, :SMALLEST] += part[:, :SMALLEST]
-    np.minimum(moments[:, SMALLEST], part[:, SMALLEST], out=moments[:, SMALLEST])
-    np.maximum(moments[:, LARGEST], part[:, LARGEST], out=moments[:, LARGEST])
-
-
-def _scratch(size: int) -> npt.NDArray[np.uint32]:
-    """Return memory of this thread for the keys of one pack: fresh memory for each would cost more than the shifts."""
-    if getattr(_local, "keys", None) is None:
-        _local.keys = np.empty(HOST.elements, np.uint32)
-    keys: npt.NDArray[np.uint32] = _local.keys
-    return keys[:size] if size <= len(keys) else np.empty(size, np.uint32)
-
-
-def _add_on_device(values: Tensor, sizes: list[int], table: Tensor, moments: Tensor) -> None:
+def _add_pack(values: Tensor, sizes: list[int], table: Tensor, moments: Tensor) -> None:
+    """Add the values of a pack, float32 `[N]`, cut into tensors of these sizes, none of them empty."""
     index = _slots(values.device, _stream(values.device))[(values.view(torch.int32) >> KEY_SHIFT) & (KEYS - 1)]
     if len(sizes) > 1:
         lengths = _lengths(tuple(sizes), values.device, _stream(values.device))
@@ -211,7 +151,5 @@ def _on_device(numbers: Tensor, device: torch.device) -> Tensor:
     return (numbers.pin_memory() if device.type == "cuda" else numbers).to(device, non_blocking=True)
 
 
-HOST: Final = PackKernel(393_216, 64, _add_on_host)
-"""For CPUs: packs whose keys stay in the cache; half of it costs a sixth more, twice as much a tenth."""
-DEVICE: Final = PackKernel(8_388_608, 64, _add_on_device)
-"""For all other devices: only launches, no data-dependent shape or range; a pack needs about 250 MB for a moment."""
+DEVICE: Final = OperatorKernel(8_388_608, 64)
+"""Only launches, no data-dependent shape or range; a pack needs about 250 MB for a moment."""

@@ -12,7 +12,8 @@ import torch
 
 from multiboard.buckets import BUCKETS
 from multiboard_torch import cuda
-from multiboard_torch.kernels import DEVICE, HOST, empty_counts
+from multiboard_torch.cpu import CPU
+from multiboard_torch.kernels import DEVICE, empty_counts
 from multiboard_torch.packs import device_of
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def add_to_tally(tally: Tally, rows: Sequence[Values], kernel: Kernel | None = N
 
 def kernel_for(device: torch.device) -> Kernel:
     """Return the counting kernel of a device."""
-    return HOST if device.type == "cpu" else cuda.kernel_on(device) or DEVICE
+    return CPU if device.type == "cpu" else cuda.kernel_on(device) or DEVICE
 
 
 @contextmanager

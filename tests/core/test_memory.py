@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import multiboard as mb
+from multiboard.buckets import measure
 from multiboard.budget import MemoryBudget, Thinning, stride
 
 
@@ -102,6 +103,29 @@ def test_histograms_are_thinned_first_and_never_take_the_room_of_scalars(log_dir
     assert len(kept) + data.scalars["multiboard/dropped/histogram"].value[-1] == 1000
 
 
+@pytest.mark.parametrize("overflow", ["drop", "block"])
+def test_distributions_of_large_arrays_are_counted_by_the_caller_once_memory_fills(log_dir, stuck, overflow):
+    rng = np.random.default_rng(0)
+    arrays = {f"h{k}": rng.normal(k, 1.0, 100_000).astype(np.float32) for k in range(40)}
+    run, pending = stuck(memory_bytes=4_000_000, overflow=overflow)
+    for tag, array in arrays.items():
+        run.histogram(tag, array, 3)
+    pending.go.set()
+    run.close()
+    data = mb.read(log_dir)["."]
+    assert not [tag for tag in data.scalars if "dropped" in tag]
+    for tag, array in arrays.items():
+        assert data.histograms[tag].value[0][:, 2].tolist() == measure(array).rows()[:, 2].tolist()
+
+
+def test_an_array_larger_than_the_memory_is_counted_by_the_caller(log_dir):
+    with mb.Run(log_dir, memory_bytes=1_000_000) as run:
+        run.histogram("h", np.zeros(1_000_000), 0)
+    data = mb.read(log_dir)["."]
+    assert len(data.histograms["h"]) == 1
+    assert not data.scalars
+
+
 def test_a_caller_that_prefers_to_wait_loses_nothing(log_dir, stuck):
     run, pending = stuck(memory_bytes=300_000, overflow="block")
     done = threading.Event()
@@ -126,11 +150,11 @@ def test_a_caller_that_prefers_to_wait_loses_nothing(log_dir, stuck):
 
 def test_a_value_that_can_never_fit_is_said_with_its_size(log_dir):
     with (
-        pytest.warns(mb.MultiboardWarning, match=r"8\d{5} bytes is larger than three quarters of memory_bytes=1000000"),
+        pytest.warns(mb.MultiboardWarning, match=r"9\d{5} bytes is larger than three quarters of memory_bytes=1000000"),
         mb.Run(log_dir, memory_bytes=1_000_000) as run,
     ):
-        run.histogram("h", np.zeros(100_000), 0)
-    assert mb.read(log_dir)["."].scalars["multiboard/dropped/histogram"].value.tolist() == [1.0]
+        run.image("i", np.zeros((500, 600, 3), np.uint8), 0)
+    assert mb.read(log_dir)["."].scalars["multiboard/dropped/image"].value.tolist() == [1.0]
 
 
 def test_what_there_is_once_in_a_run_is_never_dropped(log_dir, stuck):

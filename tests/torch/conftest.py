@@ -108,7 +108,7 @@ def as_tensor():
     return convert
 
 
-@pytest.fixture(params=["HOST", "DEVICE"])
+@pytest.fixture(params=["CPU", "DEVICE"])
 def kernel(request):
     """Both kernels; the one for devices runs on the CPU here."""
     from multiboard_torch import statistics

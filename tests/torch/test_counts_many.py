@@ -6,9 +6,9 @@ import torch
 
 from multiboard.buckets import KEYS
 from multiboard.buckets import measure as expected_of
-from multiboard_torch.statistics import HOST, measure
+from multiboard_torch.statistics import CPU, measure
 
-LIMIT = HOST.elements
+LIMIT = CPU.elements
 LARGE = 5000
 SIZES = {
     "large ones that share a pack": [LARGE, 100_000, 9000, 1, 20_000],
@@ -41,4 +41,13 @@ def test_dtypes_may_be_mixed_in_one_call(kernel, assert_measured):
 def test_a_nan_in_one_tensor_leaves_the_moments_of_its_neighbours(repeats, kernel):
     pairs = [torch.tensor(pair).repeat(repeats) for pair in ([float("nan"), 2.0], [3.0, 4.0])]
     measured = measure(pairs, kernel)
-    assert measured.moments.tolist() == [[2 * repeats, 4 * repeats, 2, 2], [7 * repeats, 25 * repeats, 3, 4]]
+    expected = [[2 * repeats, 4 * repeats, 2, 2], [7 * repeats, 25 * repeats, 3, 4]]
+    np.testing.assert_allclose(measured.moments, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "content", [[np.nan], [np.inf, -np.inf], [3e38, 3e38, -1.0]], ids=["NaN", "infinities", "sum beyond float32"]
+)
+def test_a_large_tensor_of_a_sum_that_is_not_finite(content, kernel, assert_measured):
+    values = np.tile(np.float32(content), LARGE)
+    assert_measured(measure([torch.from_numpy(values)], kernel), 0, expected_of(values), values)

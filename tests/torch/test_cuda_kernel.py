@@ -9,7 +9,7 @@ import torch
 
 from multiboard_torch.cuda import CHUNK, CudaError, as_read, compiled, describe, kernel_on
 from multiboard_torch.packs import Difference
-from multiboard_torch.statistics import DEVICE, HOST, kernel_for
+from multiboard_torch.statistics import CPU, DEVICE, kernel_for
 
 
 @pytest.mark.parametrize("architecture", ["sm_75", "sm_80", "sm_90", "sm_100", "sm_120"])
@@ -55,7 +55,7 @@ def test_rows_with_gaps_are_copied_and_others_are_not():
 
 def test_only_cuda_has_it():
     assert kernel_on(torch.device("cpu")) is None
-    assert kernel_for(torch.device("cpu")) is HOST
+    assert kernel_for(torch.device("cpu")) is CPU
     assert kernel_for(torch.device("meta")) is DEVICE
 
 
