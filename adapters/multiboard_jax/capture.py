@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 import jax
 
 from multiboard.errors import ArgumentError
-from multiboard_jax._compat import is_traced
+from multiboard_jax._compat import is_outside, is_traced
 from multiboard_jax.activations import named_layers
 from multiboard_jax.compiled import home_of
 from multiboard_jax.delivery import Delivery
@@ -73,7 +73,7 @@ class WrappedStep:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Make one update: the arguments and the result of the wrapped step."""
-        if is_traced((args, kwargs)):
+        if not is_outside() and is_traced((args, kwargs)):
             return self._inside(args, kwargs)
         if self._undrawn:
             self._draw(args, kwargs)
@@ -162,6 +162,7 @@ class WrappedStep:
             if complaint is not None:
                 raise complaint
             self._plain = plain
+            self._delivery.alike = home_of(plain) == "jax" and not getattr(jax.config, "jax_disable_jit", False)
             return plain(*args, **kwargs)
 
     def _driven(self, profiler: Profiler, arguments: Any) -> Driver:

@@ -34,11 +34,13 @@ class Delivery:
 
     Attributes:
         latest: a metric of the last update, None without.
+        alike: whether all metrics are of one class, as those of `jax.jit` are.
     """
 
     def __init__(self, run: Run | None, options: Options, rate: Callable[[int], Any] | None, *, logs_metrics: bool) -> None:
         self.run, self.logs_metrics = run, logs_metrics
         self.latest: Any = None
+        self.alike = False
         self._options, self._rate = options, rate
         self._reader = MetricsReader()
         self._first: dict[str, Any] | None = None
@@ -52,7 +54,7 @@ class Delivery:
             names, values = self._reader.read(result)
             self.latest = values[0] if values else None
             if self.run is not None:
-                self.run.log_again(names, values, step)
+                self.run.log_again(names, values, step, alike=self.alike)
         except Exception as error:  # noqa: BLE001  # the state after the update must reach the caller
             self._report(error, f"the metrics of step {step} were left out", step)
             return

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from operator import countOf
 from time import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from multiboard.arrays import REFERENCES, stack_scalars, stack_unchecked, take_scalar
 from multiboard.errors import TagError, ValueKindError
@@ -21,6 +21,9 @@ from multiboard.values import IMMEDIATE, Scalars
 if TYPE_CHECKING:
     from multiboard.protocols import Logged
     from multiboard.values import Foreign
+
+_record: Final = tuple.__new__
+"""Makes a named tuple in two thirds of the time that its class takes."""
 
 
 class ScalarsSurface(Surface):
@@ -85,24 +88,26 @@ class ScalarsSurface(Surface):
             return
         self.log(metrics, step, wall_time=now)
 
-    def log_again(self, tags: tuple[str, ...], values: tuple[Foreign, ...], step: int) -> None:
+    def log_again(self, tags: tuple[str, ...], values: tuple[Foreign, ...], step: int, *, alike: bool = False) -> None:
         """Log scalars as `log` does, for an adapter that hands over the same tags at every step.
 
         Args:
             tags: of the scalars, all different; the same tuple each time spares a look at them.
             values: as many, as in `log`.
             step: as in `log`.
+            alike: all values are of one class, which spares a look at each.
         """
         known = self._known  # empty when the run is closed
         if (
             known
             and (tags is self._again or (tags and known.issuperset(tags)))
-            and REFERENCES.issuperset(map(type, values))
+            and (kind := type(values[0])) in REFERENCES
+            and (alike or countOf(map(type, values), kind) == len(values))
             and -1 < step < STEP_END
             and len(self._numbers) < self._lane.limit
         ):
             self._again = tags
-            self._append(Scalars(tags, values, step, time()))
+            self._append(_record(Scalars, (tags, values, step, time())))
         else:
             self.log(dict(zip(tags, values, strict=True)), step)
 
