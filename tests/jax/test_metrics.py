@@ -127,6 +127,21 @@ def test_a_traced_value_given_to_the_run_inside_a_step_says_what_to_do(run):
         step(jnp.ones(3))
 
 
+def test_metrics_of_several_classes_are_written_while_jit_is_disabled(run, written):
+    kept = np.zeros(())
+
+    def train_step(x):
+        return {"array": x.sum(), "number": 2.5, "numpy": kept}
+
+    with jax.disable_jit(), run:
+        step = mbj.wrap_train_step(train_step, run)
+        for number in range(4):
+            kept[...] = number
+            step(jnp.ones(2))
+    scalars = {tag: series.value.tolist() for tag, series in written().scalars.items() if tag.startswith("train/")}
+    assert scalars == {"train/array": [2.0] * 4, "train/number": [2.5] * 4, "train/numpy": [0, 1, 2, 3]}
+
+
 def test_metrics_may_change_during_the_training_and_never_end_it(run, written, causes):
     results = [{"loss": 1.0}, {"loss": 2.0, "more": {"a": 3.0}}, {"loss": jnp.ones(3)}, ["x"], None, {3: 1.0}, {"loss": 4.0}]
 
