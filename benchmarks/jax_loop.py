@@ -2,11 +2,12 @@
 
 python benchmarks/jax_loop.py [--rounds 3] [--scale 1] [--out results.jsonl]
 
-A perceptron of 0.67 million parameters with Adam on the CPU, jitted, its state donated. Blocks of 50 steps without and with
-logging take turns in one process, and so does which of them is first; the figures are medians of the differences in a pair.
-'empty call' logs nothing: its row is the noise. Each block waits for its last step, with logging also for a flush, and what that
-costs counts. Where a peer logs gradients it gets a second compiled step that returns them, so that its usual steps are the bare
-ones, too. 'calls' is the time that the training thread spends in steps and logging calls beyond that of bare steps.
+A perceptron of 0.67 million parameters with Adam on the CPU, jitted, its state donated, with small and with large batches. Blocks
+of 50 steps without and with logging take turns in one process, and so does which of them is first; the figures are medians of the
+differences in a pair. 'empty call' logs nothing: its row is the noise. Each block waits for its last step, with logging also for
+a flush, and what that costs counts. Where a peer logs gradients it gets a second compiled step that returns them, so that its
+usual steps are the bare ones, too. 'calls' is the time that the training thread spends in steps and logging calls beyond that of
+bare steps.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from clocks import lap, report, start, total
 from contenders import LOGGERS, OURS
 from measure import Contender, of_logger, options, race
 from paired import BLOCK, PAIRS, TAGS, check_logged, in_turns
-from targets import JAX_LOOP
+from targets import JAX_LOOP, JAX_LOOP_OF_LARGE_BATCHES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 Step: TypeAlias = "Callable[..., tuple[Any, Any, dict[str, Any]]]"
 """In the place of the bare step: its number and the arguments in, the result of the bare step out."""
 
-BATCH = 128
+BATCHES = {128: JAX_LOOP, 512: JAX_LOOP_OF_LARGE_BATCHES}
+"""By the size of a batch: the title."""
 WIDTHS = (784, 512, 512, 10)
 
 _logged: list[dict[str, float]] = []
@@ -35,9 +37,9 @@ _logged: list[dict[str, float]] = []
 
 
 class Loop:
-    """A training: its state, steps and the data of one batch."""
+    """A training: its state, steps and the data of one batch of so many examples."""
 
-    def __init__(self) -> None:
+    def __init__(self, batch: int) -> None:
         import jax
         import jax_models
         import optax
@@ -48,8 +50,8 @@ class Loop:
         params = jax_models.trained(jax_models.perceptron_shapes(*WIDTHS))
         self.state: tuple[Any, Any] = (params, self.tx.init(params))
         rng = np.random.default_rng(0)
-        self.x = jax.device_put(rng.standard_normal((BATCH, WIDTHS[0]), np.float32))
-        self.y = jax.device_put(rng.integers(0, WIDTHS[-1], BATCH))
+        self.x = jax.device_put(rng.standard_normal((batch, WIDTHS[0]), np.float32))
+        self.y = jax.device_put(rng.integers(0, WIDTHS[-1], batch))
         self.bare = jax.jit(self.update, donate_argnums=(0, 1))
 
     def update(self, params: Any, opt_state: Any, x: Any, y: Any) -> tuple[Any, Any, dict[str, Any]]:
@@ -113,9 +115,9 @@ WAYS: dict[str, Callable[[Any, Loop], Step]] = {
 }
 
 
-def measure(name: str, log_dir: str, pairs: int) -> None:
+def measure(name: str, log_dir: str, batch: int, pairs: int) -> None:
     """Measure a logger in the loop."""
-    loop = Loop()
+    loop = Loop(batch)
     logger = LOGGERS[name].open(log_dir)
     attached = WAYS[name](logger, loop)
     figures = in_turns(pairs, lambda: _plain_block(loop), lambda: _logged_block(logger, loop, attached))
@@ -155,20 +157,21 @@ def check(name: str, log_dir: str) -> None:
     """Read all numbers and the distributions of each block back."""
     import jax
 
-    sizes = [leaf.size for leaf in jax.tree.leaves(Loop().state[0])]
+    sizes = [leaf.size for leaf in jax.tree.leaves(Loop(1).state[0])]
     report(verified=check_logged(name, log_dir, _logged, sizes))
 
 
-def contenders(pairs: int) -> dict[str, Contender]:
+def contenders(batch: int, pairs: int) -> dict[str, Contender]:
     """Return the loggers with which people log a model in JAX."""
-    code, verify = f"import jax_loop; jax_loop.measure({{name!r}}, d, {pairs})", "jax_loop.check({name!r}, d)"
+    code, verify = f"import jax_loop; jax_loop.measure({{name!r}}, d, {batch}, {pairs})", "jax_loop.check({name!r}, d)"
     return {name: of_logger(name, code, verify, ("jax", "flax", "optax")) for name in WAYS}
 
 
 def main() -> None:
-    """Run the race."""
+    """Run the races."""
     arguments = options(__doc__)
-    race(JAX_LOOP, contenders(max(2, int(PAIRS * arguments.scale))), arguments)
+    for batch, title in BATCHES.items():
+        race(title, contenders(batch, max(2, int(PAIRS * arguments.scale))), arguments)
 
 
 if __name__ == "__main__":
