@@ -14,7 +14,7 @@ _BULKY_SHARE: Final = 0.75
 _WHOLE_SHARE: Final = 0.5
 """Share of that in which values wait as they are; from there on those that can be made small are."""
 _FULL_SHARE: Final = 0.25
-"""Share of that which is full of values before the thinning begins to see them, so that what was made small has room."""
+"""Share of the same that fills before values are thinned out: room for those that were made small."""
 _SMALLEST_QUEUE: Final = 1024
 """Scalar calls that are always taken."""
 
@@ -33,8 +33,8 @@ def stride(size: int, used: float, limit: float) -> int:
     Returns:
         0 if the value does not fit.
 
-    >>> [stride(1, used, 100) for used in (0, 49, 50, 75, 88, 100)]
-    [1, 1, 2, 4, 8, 0]
+    >>> [stride(1, used, 100) for used in (-20, 0, 49, 50, 75, 88, 100)]
+    [1, 1, 1, 2, 4, 8, 0]
     """
     free = limit - used
     return 0 if size > free else 1 << (int(max(limit / free, 1)).bit_length() - 1)

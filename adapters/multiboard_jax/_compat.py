@@ -48,7 +48,7 @@ def _never() -> bool:
 
 
 is_outside: Final[Callable[[], bool]] = _is_outside or _never
-"""Tells that no call is part of a transformation now; False where that is not known: `is_traced` tells. Costs half of it."""
+"""Tells that no call is part of a transformation now, at half the cost of `is_traced`; False where only that can tell."""
 
 
 def is_traced(arguments: Any) -> bool:

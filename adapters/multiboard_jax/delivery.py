@@ -34,7 +34,7 @@ class Delivery:
 
     Attributes:
         latest: a metric of the last update, None without.
-        alike: whether all metrics are of one class, as those of `jax.jit` are.
+        alike: whether all metrics are of one class, as those of `jax.jit` are unless it is disabled.
     """
 
     def __init__(self, run: Run | None, options: Options, rate: Callable[[int], Any] | None, *, logs_metrics: bool) -> None:

@@ -1,6 +1,6 @@
 """The counting kernel for CPUs: large tensors in pieces that stay in a cache, small ones together.
 
-`torch.bincount` is the fastest on a CPU, NumPy shifts and finds extremes faster than PyTorch on one thread. The keys of large
+`torch.bincount` is the fastest on a CPU; NumPy shifts and finds extremes faster than PyTorch on one thread. The keys of large
 tensors are counted, because they need no more than a shift, and folded into buckets once; of small ones a table of keys each
 would cost more than looking up the slot of every value.
 """

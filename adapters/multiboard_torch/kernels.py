@@ -1,6 +1,6 @@
 """The counting kernel of operators, for devices that have none of their own.
 
-`torch.bincount` would wait for the device, where it asks for the extremes first, so that counts are added by `scatter_add_`. CPUs
+`torch.bincount` would wait for the device, where it asks for the extremes first, so counts are added by `scatter_add_`. CPUs
 have a kernel of their own (`cpu`), and so has CUDA (`cuda`), which uses that of operators only where its own cannot be compiled.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from multiboard_torch.packs import Values
 
 _INFINITY: Final = float("inf")
-SLOTS: Final = BUCKETS + SPECIALS
+_SLOTS: Final = BUCKETS + SPECIALS
 """Counts of one tensor: buckets, then specials."""
 _SEGMENT: Final = 4096
 """Values that are added up one after the other at most: more would lose digits on a CPU, and idle cores on a GPU."""
@@ -35,7 +35,7 @@ _LAYOUTS: Final = 4096
 
 
 class OperatorKernel(NamedTuple):
-    """Counts tensors that are cut and joined into packs, so that large ones stay in a cache and small ones share their calls.
+    """Counts tensors that are cut and joined into packs, so that large ones take little memory at a time and small ones share their calls.
 
     Attributes:
         elements: values per pack at most.
@@ -54,7 +54,7 @@ class OperatorKernel(NamedTuple):
             self._add_in_order([rows[row] for row in order], sorted_table, sorted_moments)
             places = _inverse(tuple(order), table.device, _stream(table.device))
             table += sorted_table.index_select(0, places)
-            merge_moments(moments, sorted_moments.index_select(0, places))
+            _merge_moments(moments, sorted_moments.index_select(0, places))
         else:
             self._add_in_order(rows, table, moments)
 
@@ -70,10 +70,10 @@ def empty_counts(rows: int, device: torch.device) -> tuple[Tensor, Tensor]:
     moments = torch.zeros((rows, MOMENTS), dtype=torch.float32, device=device)
     moments[:, SMALLEST].fill_(_INFINITY)
     moments[:, LARGEST].fill_(-_INFINITY)
-    return torch.zeros((rows, SLOTS), dtype=torch.int32, device=device), moments
+    return torch.zeros((rows, _SLOTS), dtype=torch.int32, device=device), moments
 
 
-def merge_moments(moments: Tensor, part: Tensor) -> None:
+def _merge_moments(moments: Tensor, part: Tensor) -> None:
     """Add moments of further values, in place."""
     moments[:, :SMALLEST] += part[:, :SMALLEST]
     moments[:, SMALLEST] = torch.minimum(moments[:, SMALLEST], part[:, SMALLEST])
@@ -85,15 +85,15 @@ def _add_pack(values: Tensor, sizes: list[int], table: Tensor, moments: Tensor) 
     index = _slots(values.device, _stream(values.device))[(values.view(torch.int32) >> KEY_SHIFT) & (KEYS - 1)]
     if len(sizes) > 1:
         lengths = _lengths(tuple(sizes), values.device, _stream(values.device))
-        offsets = _offsets(len(sizes), SLOTS, values.device, _stream(values.device))
+        offsets = _offsets(len(sizes), _SLOTS, values.device, _stream(values.device))
         index += offsets.repeat_interleave(lengths, output_size=len(index))
-    table += _counted_in_lanes(index, len(sizes)).view(len(sizes), SLOTS)
-    merge_moments(moments, _moments_on_device(values, sizes))
+    table += _counted_in_lanes(index, len(sizes)).view(len(sizes), _SLOTS)
+    _merge_moments(moments, _moments_on_device(values, sizes))
 
 
 def _counted_in_lanes(index: Tensor, tensors: int) -> Tensor:
     """Count an index int64 `[N]`, which is changed: neighbours in tables of their own, because they often share a slot."""
-    lanes, slots = max(1, _TABLES // tensors), tensors * SLOTS
+    lanes, slots = max(1, _TABLES // tensors), tensors * _SLOTS
     whole = len(index) - len(index) % lanes
     index[:whole].view(-1, lanes).add_(_offsets(lanes, slots, index.device, _stream(index.device)))
     counts = torch.zeros(lanes * slots, dtype=torch.int32, device=index.device)

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 import multiboard as mb
-from multiboard.buckets import measure
+from multiboard.buckets import Statistics, measure
 from multiboard.budget import MemoryBudget, Thinning, stride
+from multiboard.counting import counted
+from multiboard.values import Histogram, Text
 
 
 class Stuck:
@@ -124,6 +126,22 @@ def test_an_array_larger_than_the_memory_is_counted_by_the_caller(log_dir):
     data = mb.read(log_dir)["."]
     assert len(data.histograms["h"]) == 1
     assert not data.scalars
+
+
+def test_arrays_are_counted_by_the_caller_also_where_numpy_raises(log_dir):
+    with np.errstate(all="raise"), mb.Run(log_dir, memory_bytes=1_000_000) as run:
+        run.histogram("h", np.full(1_000_000, 1e-30), 0)
+    assert mb.read(log_dir)["."].histograms["h"].value[0][:, 2].sum() == 1_000_000
+
+
+def test_only_large_arrays_on_the_host_are_counted_by_the_caller():
+    def counts(values):
+        return isinstance(counted(Histogram("h", values, 0, 0.0)).values, Statistics)
+
+    assert counts(np.zeros(5000))
+    assert not counts(np.zeros(500))
+    assert not counts(Stuck())
+    assert counted(Text("t", "words", 0, 0.0)) == Text("t", "words", 0, 0.0)
 
 
 def test_a_caller_that_prefers_to_wait_loses_nothing(log_dir, stuck):

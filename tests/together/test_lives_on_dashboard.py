@@ -84,6 +84,6 @@ def test_dropped_values_are_a_chart(board, board_dir):
     if not (board_dir / "dropped").exists():
         with pytest.warns(mb.MultiboardWarning), mb.Run(board_dir / "dropped", memory_bytes=1_000_000) as run:
             for step in range(3):
-                run.histogram("h", np.zeros(200_000), step)
-    points = board.wait_for(lambda: board.scalars("dropped", "multiboard/dropped/histogram"), bool)
+                run.image("i", np.zeros((500, 600, 3), np.uint8), step)
+    points = board.wait_for(lambda: board.scalars("dropped", "multiboard/dropped/image"), bool)
     assert points[-1][1:] == [2, 3.0]

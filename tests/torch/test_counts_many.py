@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+import multiboard as mb
 from multiboard.buckets import KEYS
 from multiboard.buckets import measure as expected_of
 from multiboard_torch.statistics import CPU, measure
@@ -11,7 +12,7 @@ from multiboard_torch.statistics import CPU, measure
 LIMIT = CPU.elements
 LARGE = 5000
 SIZES = {
-    "large ones that share a pack": [LARGE, 100_000, 9000, 1, 20_000],
+    "large ones and a small one": [LARGE, 100_000, 9000, 1, 20_000],
     "as large as their table of keys": [KEYS - 1, KEYS, KEYS + 1],
     "many small": [1, 2, 3] * 60,
     "empty between": [0, 5, 0, 0, 7, 0],
@@ -51,3 +52,12 @@ def test_a_nan_in_one_tensor_leaves_the_moments_of_its_neighbours(repeats, kerne
 def test_a_large_tensor_of_a_sum_that_is_not_finite(content, kernel, assert_measured):
     values = np.tile(np.float32(content), LARGE)
     assert_measured(measure([torch.from_numpy(values)], kernel), 0, expected_of(values), values)
+
+
+def test_a_tensor_on_the_cpu_is_counted_by_the_caller_once_memory_fills(log_dir):
+    tensor = torch.randn(400, 1000).t()
+    with mb.Run(log_dir, memory_bytes=1_000_000) as run:
+        run.histogram("h", tensor, 0)
+    data = mb.read(log_dir)["."]
+    assert not data.scalars
+    assert data.histograms["h"].value[0][:, 2].tolist() == expected_of(tensor.numpy()).rows()[:, 2].tolist()
