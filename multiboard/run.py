@@ -47,9 +47,9 @@ class Run(HParamsSurface, ScalarsSurface, MediaSurface, MeasuresSurface, Structu
     forked or spawned process takes no values for the runs of its parent.
 
     What waits for the writer (a disk that refuses, a device that hangs) takes `memory_bytes` at most. As it fills, distributions
-    of large arrays on the host are counted by their callers, which leaves 8 kB of each. Then histograms and media are thinned out: of
-    each tag one in two, then in four, and so on; they never take more than three quarters. Scalars go last, the newest first.
-    Every value that had to go is counted in the scalar `multiboard/dropped/<kind>` and said once.
+    of large arrays on the host are counted by their callers, which leaves 8 kB of each. Then histograms and media are thinned
+    out: of each tag one in two, then in four, and so on; they never take more than three quarters. Scalars go last, the newest
+    first. Every value that had to go is counted in the scalar `multiboard/dropped/<kind>` and said once.
 
     Args:
         log_dir: the run directory; created if missing.
