@@ -35,7 +35,7 @@ _LAYOUTS: Final = 4096
 
 
 class OperatorKernel(NamedTuple):
-    """Counts tensors that are cut and joined into packs, so that large ones take little memory at a time and small ones share their calls.
+    """Counts tensors cut and joined into packs, so that large ones take little memory at a time and small ones share their calls.
 
     Attributes:
         elements: values per pack at most.
