@@ -11,8 +11,8 @@
 - `claims`, `selection`, `options`, `spacing`: which watch writes which parameter, which are meant, what of them, and when.
 - `layers`: the canonical path and role of every parameter.
 - `draft`, `batch`, `buffers`, `norms`, `arrival`: what keeps the values of one step until the writer thread takes them.
-- `statistics`: the counts of tensors, in pieces (`packs`); `cpu`: on CPUs; `kernels`: with operators; `cuda`, `count.cu`: with one
-  launch for all.
+- `statistics`: the counts of tensors, in pieces (`packs`); `cpu`: on CPUs; `kernels`: with operators; `cuda`, `count.cu`: with
+  one launch for all.
 - `distributed`: sums over processes.
 - `trainers`: what the adapters of trainers share.
 - `optimizers`, `rates`: what is read of an optimizer around its step, and its learning rates.
