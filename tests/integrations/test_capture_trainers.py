@@ -95,7 +95,7 @@ def test_the_callback_of_transformers_is_captured(tmp_path, monkeypatch):
 def test_the_logger_of_stable_baselines3_is_captured(tmp_path):
     sb3 = pytest.importorskip("stable_baselines3")
     model = sb3.PPO(
-        "MlpPolicy", "CartPole-v1", n_steps=32, batch_size=16, n_epochs=1, device="cpu", tensorboard_log=str(tmp_path)
+        "MlpPolicy", "CartPole-v1", n_steps=32, batch_size=16, n_epochs=1, device="cpu", seed=0, tensorboard_log=str(tmp_path)
     )
     model.learn(96, log_interval=1)
     run = run_below(tmp_path)
