@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import multiboard as mb
-from multiboard.buckets import KEYS
+from multiboard.buckets import KEYS, LARGEST, SMALLEST, SQUARES, SUM
 from multiboard.buckets import measure as expected_of
 from multiboard_torch.statistics import CPU, measure
 
@@ -42,8 +42,8 @@ def test_dtypes_may_be_mixed_in_one_call(kernel, assert_measured):
 def test_a_nan_in_one_tensor_leaves_the_moments_of_its_neighbours(repeats, kernel):
     pairs = [torch.tensor(pair).repeat(repeats) for pair in ([float("nan"), 2.0], [3.0, 4.0])]
     measured = measure(pairs, kernel)
-    expected = [[2 * repeats, 4 * repeats, 2, 2], [7 * repeats, 25 * repeats, 3, 4]]
-    np.testing.assert_allclose(measured.moments, expected, rtol=1e-6)
+    assert measured.moments[:, [SUM, SMALLEST, LARGEST]].tolist() == [[2 * repeats, 2, 2], [7 * repeats, 3, 4]]
+    np.testing.assert_allclose(measured.moments[:, SQUARES], [4 * repeats, 25 * repeats], rtol=3e-7)  # through the norm
 
 
 @pytest.mark.parametrize(
