@@ -43,7 +43,7 @@ IN_TREES = "histograms in JAX"
 JAX_RESNET = f"{IN_TREES}: ResNet-50, 161 tensors, 25.6M"
 JAX_CALLS = "wrapped steps in JAX"
 JAX_LOOP = "training loop: perceptron in JAX, 10 scalars per step, histograms every 50"
-JAX_LOOP_OF_LARGE_BATCHES = "training loop: perceptron in JAX, batches of 512, 10 scalars per step, histograms every 50"
+JAX_LOOP_OF_LARGE_BATCHES = "training loop: perceptron in JAX, batches of 352, 10 scalars per step, histograms every 50"
 KERAS_FIT = "fit in Keras: perceptron, every batch and histograms"
 KERAS_EVERY_50 = f"{OURS} every 50"
 

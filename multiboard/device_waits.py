@@ -1,4 +1,7 @@
-"""One wait for a device for the numbers of several calls, because every wait wakes the writer thread up for little work."""
+"""The numbers of several calls come from a device together: every wait wakes the writer thread up for little work.
+
+What has arrived is read at once, so that calls with the same tags are encoded together, as those with numbers of the host are.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from multiboard.arrays import REFERENCES
 from multiboard.protocols import is_pending
 from multiboard.scalar_events import as_scalars
-from multiboard.values import IMMEDIATE
+from multiboard.values import IMMEDIATE, PLAIN, Scalars
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,7 +35,7 @@ class DeviceWaits:
         self._calls = 1
 
     def groups(self, logged: Sequence[Logged]) -> Iterator[Sequence[Logged]]:
-        """Yield all calls in order, those with numbers of a device in groups that have arrived.
+        """Yield all calls in order, those with numbers of a device in groups that have arrived, if possible as numbers.
 
         Groups grow while their waits are short, so that a slow training sees each step as soon as it is over.
 
@@ -46,7 +50,7 @@ class DeviceWaits:
             group = logged[begin : begin + self._calls]
             begin += len(group)
             self._wait(group)
-            yield group
+            yield [_on_host(record) for record in group]
 
     def _wait(self, group: Sequence[Logged]) -> None:
         began = monotonic()
@@ -59,3 +63,16 @@ def _last_array(group: Sequence[Logged]) -> Foreign | None:
     """Return the last number on a device. Pending ones say themselves when they are ready, and may be fetched only once."""
     values = (value for record in reversed(group) for value in as_scalars(record).values)
     return next((value for value in values if type(value) not in IMMEDIATE and not is_pending(value)), None)
+
+
+def _on_host(record: Logged) -> Logged:
+    """Return a call with numbers instead of arrays; what cannot be read stays as it is, and is reported where it is written."""
+    if type(record) is not Scalars or PLAIN.issuperset(map(type, record.values)):
+        return record
+    if not REFERENCES.issuperset(map(type, record.values)):
+        return record
+    try:
+        numbers = dict(zip(record.tags, [float(np.asarray(value).item()) for value in record.values], strict=True))
+    except Exception:  # noqa: BLE001  # any framework's error: a donated buffer, a failed kernel
+        return record
+    return (numbers, None, record.step, record.wall_time) if len(numbers) == len(record.tags) else record

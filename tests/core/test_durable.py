@@ -25,7 +25,8 @@ for step in range(10**9):
     for _ in range(200):
         process.stdout.readline()
     process.kill()
-    said = [int(line) for line in process.communicate(timeout=60)[0].split()]
+    with process:
+        said = [int(line) for line in process.stdout.read().split()]  # `communicate` would lose what was read ahead
     data = mb.read(log_dir)["."]
     assert len(data.scalars["x"]) >= len(said) + 200
     assert len(data.histograms["h"]) >= len(said) + 200

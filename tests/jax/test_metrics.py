@@ -205,3 +205,27 @@ def test_a_metric_that_is_returned_beside_the_donated_one_is_written(copied, run
         for _ in range(4):
             total, _ = step(total, jnp.ones(3))
     assert written().scalars["train/total"].value.tolist() == [3, 6, 9, 12]
+
+
+def test_numbers_of_many_steps_are_those_that_the_host_has_and_a_lost_one_costs_no_other(log_dir):
+    arrays = {
+        "half": lambda step: jnp.float16(step / 8),
+        "brain": lambda step: jnp.bfloat16(step / 8),
+        "single": lambda step: jnp.float32(np.nan if step == 7 else step / 3),
+        "row": lambda step: jnp.full(1, step, jnp.int8),
+        "flag": lambda step: jnp.bool_(step % 2),
+    }
+    with mb.Run(log_dir, facts=False, on_drop=lambda *_: None) as run:
+        for step in range(100):
+            metrics = {name: array(step) for name, array in arrays.items()}
+            run.log(metrics, step)
+            if step == 20:
+                jax.block_until_ready(metrics)
+                metrics["half"].delete()
+    data = mb.read(log_dir)["."]
+    for name, array in arrays.items():
+        steps = [step for step in range(100) if (name, step) != ("half", 20)]
+        assert data.scalars[name].step.tolist() == steps
+        np.testing.assert_array_equal(data.scalars[name].value, [np.float32(np.asarray(array(step)).item()) for step in steps])
+    assert data.scalars["nonfinite/single"].value.tolist() == [1.0]
+    assert data.scalars["multiboard/dropped/scalar"].value[-1] == 1

@@ -74,7 +74,8 @@ def page(tmp_path_factory, opened, without_tensorflow):
             yield Page(process, 3)
         finally:
             process.send_signal(signal.SIGINT)
-            rest = process.communicate(timeout=60)[0]
+            with process:
+                rest = process.stdout.read()  # `communicate` would lose what was read ahead with the first lines
             for writer in writers:
                 writer.close()
     assert process.returncode == 0
