@@ -26,6 +26,8 @@ def assert_runs_close(
     layers: LayerMap | None = None,
     kinds: Sequence[str] = KINDS,
     guesses: bool = False,
+    names: Sequence[str] | None = None,
+    oracle: Source | None = None,
 ) -> Comparison:
     """Compare runs with the first of them and return the comparison if they are within tolerance.
 
@@ -38,12 +40,17 @@ def assert_runs_close(
         layers: paths of layers in the other runs by paths in the baseline, which belong together, as in `multiboard.compare`.
         kinds: what to compare, e.g. 'loss' and 'grads'.
         guesses: whether to compare layers also if it is a guess that they belong together.
+        names: of the runs, as in `multiboard.compare`.
+        oracle: a run of the same training that computes more exactly, e.g. in float64. Runs that agree with each other and are
+            equally far from it make the same mistake, and fail.
 
     Raises:
-        AssertionError: something parts, or something could not be compared; its text says where, and what.
+        AssertionError: something parts, runs make the same mistake, or something could not be compared; its text says where.
         ReadError: a directory holds no event files.
         ArgumentError: as in `multiboard.compare`.
     """
-    found = compare(a, b, *more, tolerance=tolerance, noise=noise, layers=layers, kinds=kinds, guesses=guesses)
+    found = compare(
+        a, b, *more, tolerance=tolerance, noise=noise, layers=layers, kinds=kinds, guesses=guesses, names=names, oracle=oracle
+    )
     found.assert_close()
     return found

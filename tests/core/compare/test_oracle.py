@@ -8,6 +8,7 @@ import pytest
 
 import multiboard as mb
 from multiboard.errors import ArgumentError
+from multiboard.testing import assert_runs_close
 
 
 def scaled(factor):
@@ -36,6 +37,9 @@ def test_two_runs_with_one_mistake_agree_and_are_not_called_close(trained, refer
     assert "same wrong: grads second/kernel at step 2" in str(found)
     with pytest.raises(AssertionError, match="same wrong"):
         found.assert_close()
+    assert_runs_close(a, b)
+    with pytest.raises(AssertionError, match="same wrong: grads second/kernel at step 2: theirs is 0.3 from reference, ours 0.3"):
+        assert_runs_close(a, b, names=["theirs", "ours"], oracle=reference)
     assert verdicts(found) == {("second/kernel", "same wrong"), ("first/kernel", "")}
 
 
