@@ -75,6 +75,7 @@ class Batches:
             obstacle = "another callback of multiboard takes the steps of this fit"
         own_metrics = options.batches > 0 and self._naming.own_metrics
         self._rates = not obstacle and (own_metrics or options.captures)
+        self._rates_at_captures = options.every > 0 and options.captures  # alone, as by the other adapters
         if obstacle and (own_metrics or options.captures):
             message = f"{obstacle}: of captures only parameters are written, and train/ metrics are Keras' running means."
             self._reporting.report("steps hidden", message)
@@ -237,11 +238,6 @@ class Batches:
         self._in_step = None
         self._listens = profile if self._told is None else None
 
-    @property
-    def _rates_at_captures(self) -> bool:
-        """Whether learning rates are logged at captures alone, as by the other adapters."""
-        return self._options.every > 0 and self._options.captures
-
     def _metrics_due(self, first: int, step: int, batch: int, done: int) -> bool:
         """Whether the metrics of a call are logged that makes the updates `first` to `step` of the batches before `done`."""
         freq = self._options.batches
@@ -264,7 +260,9 @@ class Batches:
         """Return the metrics of the batch alone where they are known and wanted, else the logs of Keras."""
         if not self._naming.own_metrics or found.step is None:
             return found.logs
-        own = found.extras.get(METRICS, {})
+        own: dict[str, Any] = found.extras.get(METRICS, {})
+        if own.keys() == found.logs.keys():
+            return own
         if unseen := sorted(found.logs.keys() - own.keys()):
             reason = found.step.problems.get(METRICS, "they are updated where they cannot be seen")
             message = f"{unseen} are Keras' own logs, as a rule running means: {reason}."

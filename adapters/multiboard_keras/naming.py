@@ -77,10 +77,15 @@ class UniformNaming:
 
     def __init__(self, run: Run) -> None:
         self.run = self.evaluations = run
+        self._names: tuple[str, ...] = ()
+        self._tags: tuple[str, ...] = ()
 
     def batch(self, metrics: Numbers, rate: float | None, step: int, batch: int) -> None:  # noqa: ARG002  # see Naming
         """See `Naming`; the meter writes the rate."""
-        self.run.log({f"{tags.TRAIN}{name}": number for name, number in metrics.items()}, step)
+        names = tuple(metrics)
+        if names != self._names:
+            self._names, self._tags = names, tuple(f"{tags.TRAIN}{name}" for name in names)
+        self.run.log_again(self._tags, tuple(metrics.values()), step)
 
     def epoch(self, training: Numbers, validation: Numbers, epoch: int, step: int) -> None:
         """See `Naming`."""
