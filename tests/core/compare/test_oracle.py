@@ -38,7 +38,9 @@ def test_two_runs_with_one_mistake_agree_and_are_not_called_close(trained, refer
     with pytest.raises(AssertionError, match="same wrong"):
         found.assert_close()
     assert_runs_close(a, b)
-    with pytest.raises(AssertionError, match=r"same wrong: grads second/kernel at step 2: theirs is 0.3 from reference, ours 0.3"):
+    with pytest.raises(
+        AssertionError, match=r"same wrong: grads second/kernel at step 2: theirs is 0.3 from reference, ours 0.3"
+    ):
         assert_runs_close(a, b, names=["theirs", "ours"], oracle=reference)
     assert verdicts(found) == {("second/kernel", "same wrong"), ("first/kernel", "")}
 

@@ -10,7 +10,7 @@ import pytest
 from multiboard.compare.align import align
 
 HERE = Path(__file__).parent
-FOLDERS = ("developed", "held_out", "fresh", "later", "unseen", "afterwards")
+FOLDERS = ("developed", "held_out", "fresh", "later", "unseen", "afterwards", "well_known")
 Case = runpy.run_path(str(HERE / "case_tables.py"))["Case"]
 HELD = ("hold the same layers",)
 

@@ -6,7 +6,9 @@ a look at the rules: 2992 of 3046, and no wrong one that was not a guess; then n
 they contradict: 3022. `unseen` was written without a look at the rules either, as different from the others as possible: 4253
 of 4652, and no wrong one that was not a guess. Most misses were layers that another model has as one, stacked or side by side;
 when that and some other causes were mended, 4612, and all of `later`. `afterwards` was written then: 1597 of 1663, and all when
-an attention was no longer taken for such layers. Again no wrong one was more than a guess.
+an attention was no longer taken for such layers. Again no wrong one was more than a guess. `well_known` was written last, without
+a look at the rules, of architectures as their well-known implementations name them: 3656 of 3681, none of the wrong ones more
+than a guess; nothing was mended after it.
 """
 
 import pytest
@@ -18,6 +20,7 @@ LEAST = {
     "later": (1.0, 0.95),
     "unseen": (0.99, 0.83),
     "afterwards": (1.0, 0.94),
+    "well_known": (0.99, 0.87),
 }
 """Which share of the pairs is right, with graphs and without."""
 FOLDERS = pytest.mark.parametrize("folder", LEAST)
