@@ -7,7 +7,6 @@ width (protobuf readers accept padded ones). So a batch is a table of bytes with
 from __future__ import annotations
 
 import math
-from functools import cached_property
 from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
@@ -35,7 +34,7 @@ _PAYLOAD: Final = OVERHEAD - 4
 _LOOKED_UP: Final = 4096
 """Bytes of a record up to which its checksum is looked up; the tables grow with the distance."""
 _ROWS_PER_COLUMN: Final = 8
-"""From so many records per byte that varies on, looking checksums up is faster than computing each."""
+"""With so many records for each byte that varies in one, looking checksums up is faster than computing them."""
 
 Key = str | tuple[str, ...]
 """The tag of a single scalar, or the tags of a dict."""
@@ -177,6 +176,7 @@ class Layout:
         self._varying = np.array([start + i for start, length in starts for i in range(length)])
         self._crc = crc32c(event)
         self._last = _PAYLOAD + len(event) - 1
+        self._tables: list[npt.NDArray[np.uint32]] = []
         self._least_rows = _ROWS_PER_COLUMN * len(self._varying) if len(event) <= _LOOKED_UP else math.inf
 
     def fill(self, varying: npt.NDArray[np.uint8]) -> bytes:
@@ -192,11 +192,12 @@ class Layout:
             starts = range(0, len(data), self.record_bytes)
             return np.array([crc32c(data[start + _PAYLOAD : start + end]) for start in starts], np.uint32)
         found = np.full(len(table), self._crc, np.uint32)
-        for contribution, column in zip(self._tables, varying, strict=True):
+        for contribution, column in zip(self._contributions(), varying, strict=True):
             found ^= contribution.take(column, mode="clip")  # a third of the time of indexing
         return found
 
-    @cached_property
-    def _tables(self) -> list[npt.NDArray[np.uint32]]:
-        """What each byte that varies does to the checksum."""
-        return [checksums.table(self._last - position) for position in self._varying.tolist()]
+    def _contributions(self) -> list[npt.NDArray[np.uint32]]:
+        """Return what each byte that varies does to the checksum; not a cached_property, whose lock a fork would leave locked."""
+        if not self._tables:
+            self._tables = [checksums.table(self._last - position) for position in self._varying.tolist()]
+        return self._tables

@@ -28,7 +28,9 @@ class Reporting:
 
 
 class Reported:
-    """Ends exceptions that are raised inside; a class, because that of a generator takes every batch three times as long.
+    """Ends exceptions that are raised inside.
+
+    A class, because every batch enters it, and that of a generator takes three times as long.
 
     Args:
         reporting: gets them.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class replaced:  # noqa: N801  # used like a function
-    """Replaces a method of one instance for a while, without the attribute tracking of Keras.
+    """Replaces a method of one instance for a while, without the attribute tracking of Keras; to be entered once.
 
     A class, because every batch enters it, and that of a generator takes three times as long.
 

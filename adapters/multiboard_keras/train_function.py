@@ -183,7 +183,7 @@ class TrainFunction:
 
     def traces(self) -> int:
         """Return how often a train step was traced, or called where it is not traced."""
-        return sum([step.calls for step in self._steps])
+        return sum(step.calls for step in self._steps)
 
     def _call(self, *args: Any) -> Any:
         due = None if self._listener is None else self._listener.due()

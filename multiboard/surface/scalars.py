@@ -102,6 +102,7 @@ class ScalarsSurface(Surface):
             known
             and (tags is self._again or (tags and known.issuperset(tags)))
             and (kind := type(values[0])) in REFERENCES
+            and kind not in IMMEDIATE
             and (alike or countOf(map(type, values), kind) == len(values))
             and -1 < step < STEP_END
             and len(self._numbers) < self._lane.limit

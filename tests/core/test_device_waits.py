@@ -5,7 +5,9 @@ import time
 import numpy as np
 
 import multiboard as mb
+from multiboard import arrays, device_waits
 from multiboard.device_waits import DeviceWaits
+from multiboard.values import Scalars
 
 
 class OnDevice:
@@ -55,10 +57,20 @@ def test_groups_shrink_while_waits_are_long():
     assert sizes(waits, [OnDevice(1.0, 0.06) for _ in range(12)])[:3] == [8, 4]
 
 
-def test_only_the_last_call_of_a_group_is_waited_for():
+def test_only_the_last_call_of_a_group_is_waited_for_where_numbers_cannot_be_read_at_once():
     waits, values = DeviceWaits(), [OnDevice(float(i)) for i in range(3)]
     for group in waits.groups(calls(values)):
         assert [record[1].fetched for record in group] == [0] * (len(group) - 1) + [1]
+
+
+def test_calls_whose_numbers_have_arrived_become_calls_with_numbers_and_others_stay(monkeypatch):
+    monkeypatch.setattr(arrays, "REFERENCES", arrays.REFERENCES | {OnDevice})
+    monkeypatch.setattr(device_waits, "REFERENCES", arrays.REFERENCES)
+    lost = Scalars(("a", "b"), (OnDevice(1.5), OnDevice("lost")), 1, 0.5)
+    twice = Scalars(("a", "a"), (OnDevice(1.5), OnDevice(2.5)), 2, 0.5)
+    logged = [Scalars(("a", "b"), (OnDevice(1.5), OnDevice([2])), 0, 0.5), lost, twice]
+    found = [record for group in DeviceWaits().groups(logged) for record in group]
+    assert found == [({"a": 1.5, "b": 2.0}, None, 0, 0.5), lost, twice]
 
 
 def test_a_number_that_cannot_be_read_ends_no_wait():

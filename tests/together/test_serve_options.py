@@ -73,11 +73,12 @@ def page(tmp_path_factory, opened, without_tensorflow):
         try:
             yield Page(process, 3)
         finally:
-            process.send_signal(signal.SIGINT)
-            with process:
-                rest = process.stdout.read()  # `communicate` would lose what was read ahead with the first lines
             for writer in writers:
                 writer.close()
+            process.send_signal(signal.SIGINT)
+            with process:
+                process.wait(timeout=60)
+                rest = process.stdout.read()  # `communicate` would lose what was read ahead with the first lines
     assert process.returncode == 0
     assert "Port 6006 is taken, so this is another one." in rest
     assert "TensorBoard looks at all of them (--reload_multifile=true)" in rest
