@@ -33,8 +33,9 @@ _TIME, _STEP = 13, 22
 _PAYLOAD: Final = OVERHEAD - 4
 _LOOKED_UP: Final = 4096
 """Bytes of a record up to which its checksum is looked up; the tables grow with the distance."""
-_ROWS_PER_COLUMN: Final = 8
-"""With so many records for each byte that varies in one, looking checksums up is faster than computing them."""
+_ROWS_PER_COLUMN, _MOST_COLUMNS = 8, 30
+"""Records for each byte that varies in one, from which on looking checksums up is faster than computing them, and such bytes up
+to which it is: those of five scalars."""
 
 Key = str | tuple[str, ...]
 """The tag of a single scalar, or the tags of a dict."""
@@ -177,7 +178,8 @@ class Layout:
         self._crc = crc32c(event)
         self._last = _PAYLOAD + len(event) - 1
         self._tables: list[npt.NDArray[np.uint32]] = []
-        self._least_rows = _ROWS_PER_COLUMN * len(self._varying) if len(event) <= _LOOKED_UP else math.inf
+        looked_up = len(event) <= _LOOKED_UP and len(self._varying) <= _MOST_COLUMNS
+        self._least_rows = _ROWS_PER_COLUMN * len(self._varying) if looked_up else math.inf
 
     def fill(self, varying: npt.NDArray[np.uint8]) -> bytes:
         """Return the records as bytes; `varying` are their varying bytes `[k, n]`, in the order of the offsets."""

@@ -8,6 +8,10 @@ import numpy as np
 import pytest
 
 from multiboard import checksums
+from multiboard.encode import Encoder
+from multiboard.records import frame
+from multiboard.scalar_events import fill_table
+from multiboard.values import Scalars
 
 THREADS, FARTHEST, ATTEMPTS = 8, 300, 20
 
@@ -49,3 +53,15 @@ def test_bytes_that_differ_change_the_checksum_by_what_they_contribute():
     base = google_crc32c.value(bytes(20))
     found = checksums.contributions([(numbers, 4)], len(numbers)) ^ np.uint32(base)
     assert found.tolist() == [google_crc32c.value(bytes(9) + row.tobytes() + bytes(4)) for row in numbers]
+
+
+@pytest.mark.parametrize("rows", [8, 110, 1000])
+@pytest.mark.parametrize("tags", [1, 5, 6, 300])
+def test_records_of_a_table_have_the_checksums_of_records_one_by_one(tags, rows):
+    encoder, names = Encoder(), tuple(f"tag {number}" for number in range(tags))
+    encoder.scalars(Scalars(names, (0.0,) * tags, 0, 0.0))  # tells TensorBoard of the tags
+    template = encoder.described_template(names)
+    calls = [(dict.fromkeys(names, row / 3), None, row + 200, 1e9 + row) for row in range(rows)]
+    framed = fill_table(template, calls)
+    size = len(framed) // rows
+    assert framed == b"".join(frame(framed[start + 12 : start + size - 4]) for start in range(0, len(framed), size))
