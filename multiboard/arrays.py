@@ -200,7 +200,7 @@ def fetch_scalar(value: Foreign) -> float | None:
         value = value.fetch()
         if value is None:
             return None
-    return float(np.asarray(value, dtype=np.float64).reshape(()))
+    return float(np.asarray(value).item())
 
 
 def _float(number: float) -> float:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import contextlib
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from multiboard.arrays import REFERENCES
+from multiboard.arrays import REFERENCES, fetch_scalar
 from multiboard.protocols import is_pending
 from multiboard.scalar_events import as_scalars
-from multiboard.values import IMMEDIATE, PLAIN, Scalars
+from multiboard.values import IMMEDIATE, Scalars
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -67,12 +67,10 @@ def _last_array(group: Sequence[Logged]) -> Foreign | None:
 
 def _on_host(record: Logged) -> Logged:
     """Return a call with numbers instead of arrays; what cannot be read stays as it is, and is reported where it is written."""
-    if type(record) is not Scalars or PLAIN.issuperset(map(type, record.values)):
-        return record
-    if not REFERENCES.issuperset(map(type, record.values)):
+    if type(record) is not Scalars or not REFERENCES.issuperset(map(type, record.values)):
         return record
     try:
-        numbers = dict(zip(record.tags, [float(np.asarray(value).item()) for value in record.values], strict=True))
+        numbers: Any = dict(zip(record.tags, map(fetch_scalar, record.values), strict=True))  # of which none is pending
     except Exception:  # noqa: BLE001  # any framework's error: a donated buffer, a failed kernel
         return record
     return (numbers, None, record.step, record.wall_time) if len(numbers) == len(record.tags) else record

@@ -176,8 +176,6 @@ class Layout:
         starts = [(_TIME, 8), (_STEP, width), *((_PAYLOAD + offset, 4) for offset in offsets)]
         self._varying = np.array([start + i for start, length in starts for i in range(length)])
         self._crc = crc32c(event)
-        self._last = _PAYLOAD + len(event) - 1
-        self._tables: list[npt.NDArray[np.uint32]] = []
         looked_up = len(event) <= _LOOKED_UP and len(self._varying) <= _MOST_COLUMNS
         self._least_rows = _ROWS_PER_COLUMN * len(self._varying) if looked_up else math.inf
 
@@ -189,17 +187,12 @@ class Layout:
         return table.tobytes()
 
     def _checksums(self, table: npt.NDArray[np.uint8], varying: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
+        end = self.record_bytes - 4
         if len(table) < self._least_rows:
-            data, end = table.tobytes(), self._last + 1
+            data = table.tobytes()
             starts = range(0, len(data), self.record_bytes)
             return np.array([crc32c(data[start + _PAYLOAD : start + end]) for start in starts], np.uint32)
         found = np.full(len(table), self._crc, np.uint32)
-        for contribution, column in zip(self._contributions(), varying, strict=True):
-            found ^= contribution.take(column, mode="clip")  # a third of the time of indexing
+        for position, column in zip(self._varying.tolist(), varying, strict=True):
+            found ^= checksums.table(end - 1 - position).take(column, mode="clip")  # a third of the time of indexing
         return found
-
-    def _contributions(self) -> list[npt.NDArray[np.uint32]]:
-        """Return what each byte that varies does to the checksum; not a cached_property, whose lock a fork would leave locked."""
-        if not self._tables:
-            self._tables = [checksums.table(self._last - position) for position in self._varying.tolist()]
-        return self._tables

@@ -260,9 +260,7 @@ class Batches:
         """Return the metrics of the batch alone where they are known and wanted, else the logs of Keras."""
         if not self._naming.own_metrics or found.step is None:
             return found.logs
-        own: dict[str, Any] = found.extras.get(METRICS, {})
-        if own.keys() == found.logs.keys():
-            return own
+        own = found.extras.get(METRICS, {})
         if unseen := sorted(found.logs.keys() - own.keys()):
             reason = found.step.problems.get(METRICS, "they are updated where they cannot be seen")
             message = f"{unseen} are Keras' own logs, as a rule running means: {reason}."

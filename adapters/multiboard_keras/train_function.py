@@ -135,8 +135,6 @@ class TrainFunction:
         if seen and groups is not None and exact is not None:
             step = TrainStep(model, metrics=metrics, groups=groups, activations=selection, scopes=self.scopes, exact=exact)
             self._keeping = _Variant(model, step)
-        variants = (self._plain, self._capturing, self._keeping)
-        self._steps = [variant.step for variant in variants if variant is not None]
         self._unseen = 0 if self._plain is not None else _CALLS_TO_TRACE
         hidden = not seen and groups is not None and tags.PARAMS in groups
         self.reads = ParameterReads(model) if hidden else None
@@ -183,7 +181,7 @@ class TrainFunction:
 
     def traces(self) -> int:
         """Return how often a train step was traced, or called where it is not traced."""
-        return sum(step.calls for step in self._steps)
+        return sum(variant.step.calls for variant in (self._plain, self._capturing, self._keeping) if variant is not None)
 
     def _call(self, *args: Any) -> Any:
         due = None if self._listener is None else self._listener.due()
