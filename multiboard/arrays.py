@@ -200,7 +200,7 @@ def fetch_scalar(value: Foreign) -> float | None:
         value = value.fetch()
         if value is None:
             return None
-    return float(np.asarray(value).item())
+    return float(np.asarray(value, np.float64).item())  # a 0-d bfloat16 of TensorFlow is an array only if it may convert it
 
 
 def _float(number: float) -> float:
@@ -216,7 +216,10 @@ def fetch_array(value: Foreign) -> npt.NDArray[Any]:
         value = value.fetch()
     if framework_of(type(value)) == "torch":
         return torch_values.to_numpy(value)
-    return np.asarray(value)
+    try:
+        return np.asarray(value)
+    except ValueError:  # a 0-d bfloat16 of TensorFlow: its __array__ returns a number
+        return np.asarray(value.__array__())
 
 
 def on_host(value: Foreign) -> npt.NDArray[Any] | None:

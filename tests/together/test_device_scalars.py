@@ -84,6 +84,23 @@ def test_an_array_is_a_histogram(written, make):
     np.testing.assert_array_equal(rows, measure(values).rows())
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("shape", [(), (1,), (2, 2)], ids=str)
+def test_values_of_every_shape_are_a_tensor_and_a_histogram(written, make, dtype, shape):
+    import ml_dtypes
+
+    own = np.dtype(getattr(ml_dtypes, dtype, dtype))
+    logged = make(np.full(shape, 0.5).tolist(), own if make is np.asarray else dtype)
+
+    def actions(run):
+        run.histogram("h", logged, 0)
+        run.tensor("t", logged, 0)
+
+    data = written(actions)
+    assert data.histograms["h"].value[0][:, 2].sum() == np.prod(shape)
+    np.testing.assert_array_equal(np.asarray(data.tensors["t"].value[0], np.float32), np.full(shape, 0.5))
+
+
 def test_an_array_is_an_image(written, make):
     pixels = np.random.default_rng(0).random((5, 6, 3)).astype(np.float32)
     png = written(lambda run: run.image("i", make(pixels, "float32"), 0)).images["i"].value[0][0]
