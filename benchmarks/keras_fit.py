@@ -1,36 +1,38 @@
 """What logging costs a Keras fit, beside `keras.callbacks.TensorBoard`: every batch's metrics and distributions.
 
-python benchmarks/keras_fit.py [--rounds 3] [--scale 1] [--topic 'fit in Keras on jax'] [--out results.jsonl]
+python benchmarks/keras_fit.py [--rounds 3] [--scale 1] [--topic '<race> on jax'] [--out results.jsonl]
 
-A perceptron of 1.84 million parameters with Adam on the CPU, one intra-op thread, on each installed backend. Fits with and
-without a callback take turns in one process, and so does which of them is first. The first epoch of each fit is left out, and the
-figures are medians of the differences in a pair. 'no callback' is a fit without one on both sides: its row is the noise. A fit
-counts until what it logged is in the file. 'main' is the training thread.
+Two classifiers with Adam on the CPU, one intra-op thread, on each installed backend. Inside of one fit the callback hears of
+every other block of batches only, and a block counts until what it logged is in the file: what a fit compiles, converts and
+allocates once is the same for both. The first epoch is left out. 'no callback' hears of nothing: its row is the noise. 'main' is
+the training thread; 'added' spreads captures and ends of epochs over the steps.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from clocks import lap, report, start, total
+from clocks import report
 from contenders import OURS
 from measure import Contender, options, race
-from paired import PAIRS, in_turns
-from targets import KERAS_EVERY_50, KERAS_FIT
+from targets import KERAS_CNN, KERAS_EVERY_50, KERAS_FIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+
 BACKENDS = ("jax", "tensorflow", "torch")
 ORIGINAL, EVERY_50, NONE = "keras.callbacks.TensorBoard", KERAS_EVERY_50, "no callback"
-BATCH, STEPS, EPOCHS = 128, 100, 3
-"""Pictures in a batch, batches in an epoch, epochs of which the first does not count."""
+BLOCK, STEPS, EPOCHS = 20, 100, 20
+"""Batches in a block, see `keras_turns`, and in an epoch; epochs."""
+PERIODS = {OURS: STEPS, EVERY_50: 50}
+"""Steps from one capture to the next, over which it is spread."""
 
-Opened = tuple[list[Any], "Callable[[], object]"]
-"""The callbacks of a fit, and what brings all that they logged into the file."""
+Opened = tuple[Any, "Callable[[], object]"]
+"""A callback, and what brings all that it logged into the file."""
 
 
 def ours(log_dir: str, **arguments: Any) -> Opened:
@@ -39,21 +41,35 @@ def ours(log_dir: str, **arguments: Any) -> Opened:
     import multiboard.keras as mbk
 
     run = mb.Run(log_dir)
-    return [mbk.TensorBoard(run=run, update_freq="batch", **arguments)], run.flush
+    return mbk.TensorBoard(run=run, update_freq="batch", **arguments), run.flush
 
 
 def original(log_dir: str) -> Opened:
-    """Log with Keras' own callback, which closes its files at the end of fit."""
+    """Log with Keras' own callback."""
     import keras
 
-    return [keras.callbacks.TensorBoard(log_dir, histogram_freq=1, update_freq="batch")], lambda: None
+    callback = keras.callbacks.TensorBoard(log_dir, histogram_freq=1, update_freq="batch")
+
+    def flush() -> None:
+        callback._train_writer.flush()  # noqa: SLF001  # it has no other way
+
+    return callback, flush
+
+
+def nothing(_log_dir: str) -> Opened:
+    """Log nothing."""
+    import keras
+
+    callback = keras.callbacks.Callback()
+    callback.async_safe = True
+    return callback, lambda: None
 
 
 WAYS: dict[str, Callable[[str], Opened]] = {
     OURS: lambda log_dir: ours(log_dir, histogram_freq=1),
-    EVERY_50: lambda log_dir: ours(log_dir, every=50),
+    EVERY_50: lambda log_dir: ours(log_dir, every=4 * BLOCK),  # all that it counts in an epoch
     ORIGINAL: original,
-    NONE: lambda _log_dir: ([], lambda: None),
+    NONE: nothing,
 }
 
 
@@ -73,56 +89,79 @@ def use_one_thread() -> None:
         os.environ["NPROC"] = "1"  # of XLA's own thread pool
 
 
-def network() -> Any:
-    """Return a compiled classifier of 1.84 million parameters, always with the same weights."""
-    import keras
+def perceptron() -> list[Any]:
+    """Return layers of 1.84 million parameters: a step takes about as long as a look at parameters, gradients and updates."""
+    from keras import layers
 
-    keras.utils.set_random_seed(0)
-    layers = keras.layers
-    model = keras.Sequential(
-        [
-            keras.Input((32, 32, 3)),
-            layers.Flatten(),
-            layers.Dense(512, activation="relu", name="dense1"),
-            layers.Dense(512, activation="relu", name="dense2"),
-            layers.Dense(10, name="dense3"),
-        ]
-    )
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(1e-4), loss, metrics=["accuracy"])
-    return model
+    dense = [layers.Dense(512, activation="relu", name=f"dense{number}") for number in (1, 2)]
+    return [layers.Flatten(), *dense, layers.Dense(10, name="dense3")]
 
 
-class Fit:
-    """A model, its data, and fits of it that are measured from the end of the first epoch on."""
+def small_cnn() -> list[Any]:
+    """Return the layers of `models.SmallNetwork`, of 105 thousand parameters."""
+    from keras import layers
 
-    def __init__(self, steps: int) -> None:
-        self.model = network()
-        rng = np.random.default_rng(0)
-        self.x = rng.standard_normal((BATCH * steps, 32, 32, 3), np.float32)
-        self.y = rng.integers(0, 10, BATCH * steps)
+    convolutions = [layers.Conv2D(width, 3, padding="same", activation="relu", name=f"conv{width}") for width in (16, 32)]
+    pooled = [layer for convolution in convolutions for layer in (convolution, layers.MaxPooling2D())]
+    last = [layers.Conv2D(64, 3, padding="same", name="conv64"), layers.BatchNormalization(), layers.ReLU(), layers.Flatten()]
+    return [*pooled, *last, layers.Dense(78, activation="relu", name="dense78"), layers.Dense(10, name="dense10")]
 
-    def run(self, callbacks: list[Any], flush: Callable[[], object]) -> dict[str, float]:
-        """Fit the model and return the clocks in seconds."""
+
+class Task(NamedTuple):
+    """What is trained.
+
+    Attributes:
+        topic: of its race.
+        layers: makes the layers.
+        size: width and height of a picture.
+        batch: pictures in a batch.
+    """
+
+    topic: str
+    layers: Callable[[], list[Any]]
+    size: int
+    batch: int
+
+    def network(self) -> Any:
+        """Return a compiled classifier, always with the same weights."""
         import keras
 
-        mark = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, _logs: None if epoch else start())
-        self.model.fit(self.x, self.y, BATCH, EPOCHS, verbose=0, shuffle=False, callbacks=[*callbacks, mark])
-        passed = lap()
-        flush()
-        return total() | {"main_s": passed["caller_cpu_s"], "wall_s": passed["wall_s"]}
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((self.size, self.size, 3)), *self.layers()])
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(keras.optimizers.Adam(1e-4), loss, metrics=["accuracy"])
+        return model
+
+    def data(self) -> tuple[Any, Any]:
+        """Return pictures and labels of an epoch."""
+        rng, count = np.random.default_rng(0), self.batch * STEPS
+        return rng.standard_normal((count, self.size, self.size, 3), np.float32), rng.integers(0, 10, count)
 
 
-def measure(name: str, log_dir: str, pairs: int, steps: int) -> None:
+TASKS = {
+    "perceptron": Task(KERAS_FIT, perceptron, 32, 128),
+    "small_cnn": Task(KERAS_CNN, small_cnn, 16, 128),
+}
+
+
+def measure(task: str, name: str, log_dir: str, epochs: int) -> None:
     """Measure a callback."""
     use_one_thread()
-    fit = Fit(steps)
-    callbacks, flush = WAYS[name](log_dir)
-    figures = in_turns(pairs, lambda: fit.run([], lambda: None), lambda: fit.run(callbacks, flush), steps=steps * (EPOCHS - 1))
-    report(**figures)
+    from keras_turns import InTurns, figures
+
+    callback, flush = WAYS[name](log_dir)
+    turns = InTurns(callback, flush)
+    found: dict[str, float] = {}
+    model = TASKS[task].network()
+    model.optimizer.iterations.assign(3 * BLOCK)  # `every` finds the first step that the callback hears of
+    x, y = TASKS[task].data()
+    model.fit(x, y, TASKS[task].batch, epochs, verbose=0, shuffle=False, callbacks=[turns])
+    for clock, name_of_clock in (("cpu_s", "cpu"), ("caller_cpu_s", "main")):
+        found.update(figures(turns.parts(clock), name_of_clock, PERIODS.get(name)))
+    report(**found)
 
 
-def check(name: str, log_dir: str, pairs: int, steps: int) -> None:
+def check(task: str, name: str, log_dir: str, epochs: int) -> None:
     """Let TensorBoard read the loss of every batch and the distributions of every parameter back."""
     from readback import _values_of_tensorboard
     from tensorboard.util.tensor_util import make_ndarray
@@ -133,23 +172,24 @@ def check(name: str, log_dir: str, pairs: int, steps: int) -> None:
             losses += 1
         elif value.tag.startswith("params/") or value.tag.endswith("/histogram"):
             counts.append(round(float(make_ndarray(value.tensor)[:, 2].sum())))
-    batches = 0 if name == NONE else steps * EPOCHS * (pairs + 1)
-    captures = -(-batches // 50) if name == EVERY_50 else batches // steps
+    batches, captures = (0, 0) if name == NONE else (2 * BLOCK * epochs, epochs)
     if losses != batches:
         raise ValueError(f"{losses} losses of {batches} batches")
-    if sorted(counts) != sorted([int(np.prod(variable.shape)) for variable in network().trainable_variables] * captures):
+    network = TASKS[task].network()
+    variables = network.weights if name == ORIGINAL else network.trainable_variables
+    if sorted(counts) != sorted([int(np.prod(variable.shape)) for variable in variables] * captures):
         raise ValueError(f"{len(counts)} histograms of {captures} captures, or other counts")
     report(verified="TensorBoard")
 
 
-def contenders(backend: str, pairs: int, steps: int) -> dict[str, Contender]:
+def contenders(task: str, backend: str, epochs: int) -> dict[str, Contender]:
     """Return what logs a fit on a backend; Keras' own callback needs TensorFlow on all of them."""
     start_keras = f"import os; os.environ['KERAS_BACKEND'] = {backend!r}; import keras_fit"
     return {
         name: Contender(
             "keras" if name in {ORIGINAL, NONE} else "multiboard",
-            f"{start_keras}; keras_fit.measure({name!r}, d, {pairs}, {steps})",
-            f"keras_fit.check({name!r}, d, {pairs}, {steps})",
+            f"{start_keras}; keras_fit.measure({task!r}, {name!r}, d, {epochs})",
+            f"keras_fit.check({task!r}, {name!r}, d, {epochs})",
             (backend, "tensorboard", *(("tensorflow",) if name == ORIGINAL else ())),
         )
         for name in WAYS
@@ -159,9 +199,10 @@ def contenders(backend: str, pairs: int, steps: int) -> dict[str, Contender]:
 def main() -> None:
     """Run a race per backend."""
     arguments = options(__doc__)
-    for backend in BACKENDS:
-        pairs, steps = max(2, round(PAIRS / 2 * arguments.scale)), STEPS if arguments.scale >= 0.3 else STEPS // 5
-        race(f"{KERAS_FIT} on {backend}", contenders(backend, pairs, steps), arguments)
+    epochs = 1 + max(2, round(EPOCHS * arguments.scale))
+    for name, task in TASKS.items():
+        for backend in BACKENDS:
+            race(f"{task.topic} on {backend}", contenders(name, backend, epochs), arguments)
 
 
 if __name__ == "__main__":

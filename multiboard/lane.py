@@ -13,6 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from multiboard.counting import counted
+from multiboard.protocols import is_pending
 from multiboard.sizes import bytes_of, call_bytes
 from multiboard.values import IMMEDIATE, Capture, Scalars
 
@@ -216,7 +217,7 @@ def _says_ready(value: Foreign) -> bool | None:
 
     Arrays of JAX are not asked: their `is_ready` ends the process if another thread donates the array meanwhile.
     """
-    if not (hasattr(value, "fetch") and hasattr(value, "is_ready")):
+    if not (is_pending(value) and hasattr(value, "is_ready")):
         return None
     try:
         return bool(value.is_ready())

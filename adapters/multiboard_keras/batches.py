@@ -246,15 +246,18 @@ class Batches:
         return self._steps.batches(done) // freq > self._steps.batches(batch) // freq
 
     def _log_numbers(self, due: Due, found: Yield) -> None:
-        if (due.capture or (due.metrics and not self._rates_at_captures)) and (rates := found.extras.get(RATE)):
-            self._naming.learning_rate(rates, None, due.step)
+        rates: Mapping[str, Any] = {}
+        if due.capture or (due.metrics and not self._rates_at_captures):
+            rates = found.extras.get(RATE, rates)
         if due.metrics:
             numbers = self._numbers(found)
             if numbers.keys() != self._scalars:  # a shape of TensorFlow takes a while to look at
                 numbers = only_scalars(numbers, self._reporting)
                 self._scalars = frozenset(numbers)
-            rate = 1 / (perf_counter() - self._began) if self._options.rate else None
-            self._naming.batch(numbers, rate, due.step, self._steps.batches(due.done))
+            speed = 1 / (perf_counter() - self._began) if self._options.rate else None
+            self._naming.batch(numbers, rates, speed, due.step, self._steps.batches(due.done))
+        elif rates:
+            self._naming.learning_rate(rates, None, due.step)
 
     def _numbers(self, found: Yield) -> dict[str, Any]:
         """Return the metrics of the batch alone where they are known and wanted, else the logs of Keras."""

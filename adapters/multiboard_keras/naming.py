@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from multiboard import tags
 from multiboard_keras._compat import buffers
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from multiboard.run import Run
 
     Numbers = Mapping[str, Any]
+
+
+_OURS: Final = frozenset(tag.removeprefix(tags.TRAIN) for tag in (tags.EPOCH, tags.LEARNING_RATE))
+"""Names of metrics whose tags would be those of other numbers."""
 
 
 class Naming(Protocol):
@@ -38,12 +42,13 @@ class Naming(Protocol):
         """See the class."""
         ...
 
-    def batch(self, metrics: Numbers, rate: float | None, step: int, batch: int) -> None:
+    def batch(self, metrics: Numbers, rates: Numbers, speed: float | None, step: int, batch: int) -> None:
         """Log the metrics of a batch.
 
         Args:
             metrics: by the name of the metric.
-            rate: steps per second; None for none.
+            rates: learning rates, by tag; those of epochs alone are not among them.
+            speed: steps per second; None for none.
             step: of the update.
             batch: number of batches so far, with this one.
         """
@@ -80,16 +85,17 @@ class UniformNaming:
         self._names: tuple[str, ...] = ()
         self._tags: tuple[str, ...] = ()
 
-    def batch(self, metrics: Numbers, rate: float | None, step: int, batch: int) -> None:  # noqa: ARG002  # see Naming
-        """See `Naming`; the meter writes the rate."""
-        names = tuple(metrics)
+    def batch(self, metrics: Numbers, rates: Numbers, speed: float | None, step: int, batch: int) -> None:  # noqa: ARG002
+        """See `Naming`; the meter writes the speed."""
+        metrics = self._without_ours(metrics)
+        names = (*metrics, *rates)
         if names != self._names:
-            self._names, self._tags = names, tuple(f"{tags.TRAIN}{name}" for name in names)
-        self.run.log_again(self._tags, tuple(metrics.values()), step)
+            self._names, self._tags = names, (*(f"{tags.TRAIN}{name}" for name in metrics), *rates)
+        self.run.log_again(self._tags, (*metrics.values(), *rates.values()), step)
 
     def epoch(self, training: Numbers, validation: Numbers, epoch: int, step: int) -> None:
         """See `Naming`."""
-        numbers = {f"{tags.TRAIN}{name}": number for name, number in training.items()}
+        numbers = {f"{tags.TRAIN}{name}": number for name, number in self._without_ours(training).items()}
         numbers |= {f"{tags.VAL}{name}": number for name, number in validation.items()}
         self.run.log(numbers | {tags.EPOCH: epoch}, step)
 
@@ -101,6 +107,15 @@ class UniformNaming:
         """See `Naming`; in a fit the epoch has the same numbers."""
         if not in_fit:
             self.run.log({f"{tags.VAL}{name}": number for name, number in metrics.items()}, step)
+
+    def _without_ours(self, metrics: Numbers) -> Numbers:
+        """Return the metrics whose tags mean nothing else."""
+        if _OURS.isdisjoint(metrics):
+            return metrics
+        for name in sorted(_OURS.intersection(metrics)):
+            message = f"the metric {name!r} is left out: the tag '{tags.TRAIN}{name}' is that of every run; give it another name."
+            self.run.report(f"metric {name}", message)
+        return {name: number for name, number in metrics.items() if name not in _OURS}
 
     def image_tag(self, model: Any) -> Callable[[Any], str]:
         """See `Naming`; those that a capture calls buffers are buffers here."""
@@ -137,9 +152,9 @@ class KerasNaming:
         """See `Naming`."""
         return self._open_run("validation")
 
-    def batch(self, metrics: Numbers, rate: float | None, step: int, batch: int) -> None:  # noqa: ARG002
-        """See `Naming`."""
-        numbers = metrics if rate is None else {**metrics, "steps_per_second": rate}
+    def batch(self, metrics: Numbers, rates: Numbers, speed: float | None, step: int, batch: int) -> None:  # noqa: ARG002
+        """See `Naming`; only epochs have learning rates."""
+        numbers = metrics if speed is None else {**metrics, "steps_per_second": speed}
         self.run.log({f"batch_{name}": number for name, number in numbers.items()}, batch)
 
     def epoch(self, training: Numbers, validation: Numbers, epoch: int, step: int) -> None:  # noqa: ARG002

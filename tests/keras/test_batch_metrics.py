@@ -202,3 +202,21 @@ def test_a_metric_that_fails_leaves_the_others_alone(fit, vectors):
     sizes = np.abs(np.asarray(model.predict(vectors[0], verbose=0), np.float64) - vectors[1]).mean(axis=1)
     expected = [sizes[start : start + BATCH].mean() for start in range(0, 56, BATCH)]
     np.testing.assert_allclose(scalars["train/mae"].value, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("update_freq", ["batch", "epoch"])
+def test_a_metric_with_the_name_of_a_number_of_ours_is_left_out_by_name(dense, vectors, tmp_path, update_freq):
+    def named(name):
+        return keras.metrics.MeanMetricWrapper(lambda _y, prediction: keras.ops.mean(keras.ops.abs(prediction)), name=name)
+
+    model = dense(keras.optimizers.SGD(0.25), metrics=[named("epoch"), named("learning_rate"), named("size")])
+    callback = mbk.TensorBoard(tmp_path / "run", update_freq=update_freq)
+    with pytest.warns(mb.MultiboardWarning) as warned:
+        model.fit(*vectors, batch_size=BATCH, epochs=2, shuffle=False, verbose=0, callbacks=[callback])
+    scalars = mb.read(tmp_path / "run")["."].scalars
+    assert scalars["train/epoch"].value.tolist() == [0, 1]
+    assert set(scalars["train/learning_rate"].value.tolist()) == {0.25}
+    assert len(scalars["train/size"]) == len(scalars["train/loss"]) > 0
+    told = [str(warning.message) for warning in warned]
+    assert any("the metric 'epoch' is left out: the tag 'train/epoch'" in message for message in told)
+    assert any("'learning_rate' is left out" in message for message in told) == (update_freq == "batch")
