@@ -218,8 +218,10 @@ def fetch_array(value: Foreign) -> npt.NDArray[Any]:
         return torch_values.to_numpy(value)
     try:
         return np.asarray(value)
-    except ValueError:  # a 0-d bfloat16 of TensorFlow: its __array__ returns a number
-        return np.asarray(value.__array__())
+    except ValueError:
+        if shape_of(value) != ():
+            raise
+        return np.asarray(value.__array__())  # a number, of a 0-d bfloat16 of TensorFlow
 
 
 def on_host(value: Foreign) -> npt.NDArray[Any] | None:
