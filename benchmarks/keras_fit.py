@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 BACKENDS = ("jax", "tensorflow", "torch")
 ORIGINAL, EVERY_50, NONE = "keras.callbacks.TensorBoard", KERAS_EVERY_50, "no callback"
-BLOCK, STEPS, EPOCHS = 20, 100, 20
-"""Batches in a block, see `keras_turns`, and in an epoch; epochs."""
+BATCH, BLOCK, STEPS, EPOCHS = 128, 20, 100, 20
+"""Pictures in a batch, batches in a block and in an epoch, epochs. The second block of an epoch is logged, with a capture, and
+the fourth one, without; the first and the last one, with the beginning and the end of the epoch, are in no figure."""
 PERIODS = {OURS: STEPS, EVERY_50: 50}
 """Steps from one capture to the next, over which it is spread."""
 
@@ -114,13 +115,11 @@ class Task(NamedTuple):
         topic: of its race.
         layers: makes the layers.
         size: width and height of a picture.
-        batch: pictures in a batch.
     """
 
     topic: str
     layers: Callable[[], list[Any]]
     size: int
-    batch: int
 
     def network(self) -> Any:
         """Return a compiled classifier, always with the same weights."""
@@ -134,13 +133,13 @@ class Task(NamedTuple):
 
     def data(self) -> tuple[Any, Any]:
         """Return pictures and labels of an epoch."""
-        rng, count = np.random.default_rng(0), self.batch * STEPS
+        rng, count = np.random.default_rng(0), BATCH * STEPS
         return rng.standard_normal((count, self.size, self.size, 3), np.float32), rng.integers(0, 10, count)
 
 
 TASKS = {
-    "perceptron": Task(KERAS_FIT, perceptron, 32, 128),
-    "small_cnn": Task(KERAS_CNN, small_cnn, 16, 128),
+    "perceptron": Task(KERAS_FIT, perceptron, 32),
+    "small_cnn": Task(KERAS_CNN, small_cnn, 16),
 }
 
 
@@ -151,14 +150,12 @@ def measure(task: str, name: str, log_dir: str, epochs: int) -> None:
 
     callback, flush = WAYS[name](log_dir)
     turns = InTurns(callback, flush)
-    found: dict[str, float] = {}
     model = TASKS[task].network()
     model.optimizer.iterations.assign(3 * BLOCK)  # `every` finds the first step that the callback hears of
     x, y = TASKS[task].data()
-    model.fit(x, y, TASKS[task].batch, epochs, verbose=0, shuffle=False, callbacks=[turns])
-    for clock, name_of_clock in (("cpu_s", "cpu"), ("caller_cpu_s", "main")):
-        found.update(figures(turns.parts(clock), name_of_clock, PERIODS.get(name)))
-    report(**found)
+    model.fit(x, y, BATCH, epochs, verbose=0, shuffle=False, callbacks=[turns])
+    period = PERIODS.get(name)
+    report(**figures(turns.parts("cpu_s"), "cpu", period), **figures(turns.parts("caller_cpu_s"), "main", period))
 
 
 def check(task: str, name: str, log_dir: str, epochs: int) -> None:

@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 from clocks import start, total
+from keras_fit import BLOCK, STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy.typing as npt
     from paired import Figures
-
-BLOCK = 20
-"""Batches in a block; an epoch has five. The second one is logged, with a capture, and the fourth one, without; the first and the
-last one, with the beginning and the end of the epoch, are in no figure."""
 
 
 class InTurns(keras.callbacks.Callback):
@@ -115,7 +112,7 @@ def figures(parts: npt.NDArray[np.float64], clock: str, period: int | None) -> d
     added = np.median(pairs)
     capture = np.median(captured - logged) if period else 0.0
     spread = np.subtract(*np.percentile(pairs, [75, 25]))
-    whole = added + (capture / period if period else 0.0) + np.median(ended) / (5 * BLOCK)
+    whole = added + (capture / period if period else 0.0) + np.median(ended) / STEPS
     return {
         f"{clock}_percent": whole / step * 100,
         f"added_{clock}_ms": whole,

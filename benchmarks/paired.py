@@ -23,31 +23,30 @@ Figures = dict[str, float]
 """Of one block: its clocks by name, in seconds."""
 
 
-def in_turns(pairs: int, plain: Callable[[], Figures], logged: Callable[[], Figures], steps: int = BLOCK) -> Figures:
+def in_turns(pairs: int, plain: Callable[[], Figures], logged: Callable[[], Figures]) -> Figures:
     """Run pairs of blocks, the first of them apart, and return the figures of all; which of a pair is first takes turns.
 
     Args:
         pairs: measured.
         plain: runs a block without logging.
         logged: runs one with it.
-        steps: in a block.
     """
     rows = []
     for pair in range(1 + pairs):
         first, second = (logged, plain) if pair % 2 else (plain, logged)
         found = {first: first(), second: second()}
         rows.append((found[plain], found[logged]))
-    return figures_of_pairs(rows[1:], steps)
+    return figures_of_pairs(rows[1:])
 
 
-def figures_of_pairs(rows: list[tuple[Figures, Figures]], steps: int = BLOCK) -> Figures:
+def figures_of_pairs(rows: list[tuple[Figures, Figures]]) -> Figures:
     """Return the medians of the differences between blocks without and with logging, and the time of a step without."""
 
     def percent(clock: str) -> float:
         return statistics.median(logged[clock] / plain[clock] - 1 for plain, logged in rows) * 100
 
     def added_ms(clock: str) -> float:
-        return statistics.median(logged[clock] - plain[clock] for plain, logged in rows) / steps * 1e3
+        return statistics.median(logged[clock] - plain[clock] for plain, logged in rows) / BLOCK * 1e3
 
     return {
         "all_threads_percent": percent("cpu_s"),
@@ -56,7 +55,7 @@ def figures_of_pairs(rows: list[tuple[Figures, Figures]], steps: int = BLOCK) ->
         "added_cpu_ms": added_ms("cpu_s"),
         "added_main_ms": added_ms("main_s"),
         **({"calls_ms": added_ms("calls_s")} if "calls_s" in rows[0][0] else {}),
-        "step_ms": statistics.median(plain["wall_s"] for plain, _ in rows) / steps * 1e3,
+        "step_ms": statistics.median(plain["wall_s"] for plain, _ in rows) / BLOCK * 1e3,
         "spread_percent": _spread([logged["cpu_s"] / plain["cpu_s"] for plain, logged in rows]),
     }
 

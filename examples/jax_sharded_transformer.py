@@ -182,7 +182,11 @@ def main(args):
             state, metrics = step_fn(state, batch)  # logs the metrics as train/loss and train/perplexity
 
             done = step + 1
-            if done % args.val_every == 0 or done == args.steps:
+            validates = done % args.val_every == 0 or done == args.steps
+            saves = done % args.checkpoint_every == 0 or done == args.steps
+            if validates or saves:
+                jax.block_until_ready(metrics)  # both wait anyway, and the times of updates that end in a pause are lost
+            if validates:
                 with loop.paused():
                     val_loss = validate(state["params"], val_batch)
                     params, prompt = jax.device_put((state["params"], val_batch[0, :-1]), jax.devices()[0])
@@ -191,7 +195,7 @@ def main(args):
                 text = bytes(text.tolist()).decode(errors="replace")
                 run.text("val/sample", indent(text, "    ", lambda _: True), step)  # indented is code in Markdown
                 print(f"step {step}: loss {metrics['loss']:.3f}, validation {val_loss:.3f}")
-            if done % args.checkpoint_every == 0 or done == args.steps:
+            if saves:
                 with loop.paused():
                     run.flush()  # a checkpoint must not be ahead of the log, or a kill after it leaves a gap
                     save(checkpoint, done, state)

@@ -200,7 +200,7 @@ def fetch_scalar(value: Foreign) -> float | None:
         value = value.fetch()
         if value is None:
             return None
-    return float(np.asarray(value, np.float64).item())  # a 0-d bfloat16 of TensorFlow is an array only if it may convert it
+    return float(fetch_array(value).item())
 
 
 def _float(number: float) -> float:

@@ -62,7 +62,7 @@ def test_it_learns_and_logs_every_kind(example, whole):
     for tag in example.captured:
         assert data.scalars[f"norm/{tag}"].step.tolist() == every_fifth, tag
     assert data.scalars["update_ratio/head/kernel"].step.tolist() == every_fifth
-    assert 0 < data.scalars["perf/step_ms"].step[-1] <= 59  # updates that end while the loop is paused are in no mean
+    assert data.scalars["perf/step_ms"].step[-1] == 59
     assert not [tag for tag in data.scalars if tag.startswith("multiboard/")]
 
 
