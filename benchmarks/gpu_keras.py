@@ -24,6 +24,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "everything": {"log": ("params", "grads", "updates", "optimizer_state"), "activations": ["*"]},
 }
 NEVER = 10**9
+EPOCHS = 3
+"""Of which the time is taken."""
 
 
 class Setting(NamedTuple):
@@ -91,15 +93,15 @@ class Fit:
         return [np.asarray(keras.ops.convert_to_numpy(variable)).tobytes() for variable in model.weights]
 
     def step_ms(self, model: Any, callbacks: list[Any]) -> float:
-        """Return the time of a step in the second of two epochs, at whose end Keras waits for the metrics."""
+        """Return the mean time of a step in the epochs after the first one; at the end of each Keras waits for the metrics."""
         times: list[float] = []
 
         def mark(*_: object) -> None:
             times.append(time.perf_counter())
 
         marks = keras.callbacks.LambdaCallback(on_epoch_begin=mark, on_epoch_end=mark)
-        model.fit(self.x, self.y, self.batch, 2, verbose=0, shuffle=False, callbacks=[*callbacks, marks])
-        return (times[3] - times[2]) / self.steps * 1e3
+        model.fit(self.x, self.y, self.batch, 1 + EPOCHS, verbose=0, shuffle=False, callbacks=[*callbacks, marks])
+        return sum(end - begin for begin, end in zip(times[2::2], times[3::2], strict=True)) / (EPOCHS * self.steps) * 1e3
 
 
 @contextlib.contextmanager
@@ -132,7 +134,7 @@ def check_costs(setting: Setting) -> Iterator[Row]:
     model = fit.model()
     fit.step_ms(model, [])
     for name, options in OPTIONS.items():
-        found = [_round(fit, model, options) for _ in range(2 if setting.small else 3)]
+        found = [_round(fit, model, options) for _ in range(2 if setting.small else 5)]
         plain = statistics.median(row[0] for row in found)
         idle, captured = (statistics.median(row[which] - row[0] for row in found) for which in (1, 2))
         yield Row(f"{setting.title}, plain step, {name}", f"{plain:.2f} ms ({model.count_params():,} values)")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from multiboard.values import Foreign
+    from multiboard.values import Foreign, Scalars
 
 _SCALAR_RULE: Final = "a scalar is one real number; log a distribution with run.histogram, or reduce it first, e.g. x.mean()."
 
@@ -201,6 +201,14 @@ def fetch_scalar(value: Foreign) -> float | None:
         if value is None:
             return None
     return float(fetch_array(value).item())
+
+
+def fetch_numbers(scalars: Scalars) -> Iterable[float | None]:
+    """Return the numbers of one call, as `fetch_scalar` does each."""
+    if len(scalars.values) == len(scalars.tags):
+        return map(fetch_scalar, scalars.values)
+    numbers: list[float] = fetch_array(scalars.values[0]).tolist()
+    return numbers
 
 
 def _float(number: float) -> float:

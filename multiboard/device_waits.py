@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from multiboard.arrays import REFERENCES, fetch_scalar
+from multiboard.arrays import REFERENCES, fetch_numbers
 from multiboard.protocols import is_pending
 from multiboard.scalar_events import as_scalars
 from multiboard.values import IMMEDIATE, Scalars
@@ -70,7 +70,7 @@ def _on_host(record: Logged) -> Logged:
     if type(record) is not Scalars or not REFERENCES.issuperset(map(type, record.values)):
         return record
     try:
-        numbers: Any = dict(zip(record.tags, map(fetch_scalar, record.values), strict=True))  # of which none is pending
+        numbers: Any = dict(zip(record.tags, fetch_numbers(record), strict=True))  # of which none is pending
     except Exception:  # noqa: BLE001  # any framework's error: a donated buffer, a failed kernel
         return record
     return (numbers, None, record.step, record.wall_time) if len(numbers) == len(record.tags) else record

@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final, cast
 
 from multiboard import tags
-from multiboard.arrays import fetch_array, fetch_scalar, transfers_allowed
+from multiboard.arrays import fetch_array, fetch_numbers, fetch_scalar, transfers_allowed
 from multiboard.captures import expand
 from multiboard.device_waits import DeviceWaits
 from multiboard.encode import Encoder, float32
@@ -183,6 +183,8 @@ class EventSink:
     def _fetched_numbers(self, value: Scalars) -> Scalars:
         """Bring all numbers to the host; what cannot be read is reported and counted, what did not come to be is left out."""
         numbers: dict[str, float] = {}
+        if len(value.values) != len(value.tags):
+            value = self._unstacked(value)
         for tag, number in zip(value.tags, value.values, strict=True):
             try:
                 fetched = fetch_scalar(number)
@@ -191,6 +193,15 @@ class EventSink:
                 message = f"tag {tag!r} could not be read at step {value.step}: {error}"
                 self._reports.drop("scalar", 1, value.step, message, cause=f"scalar {tag} unreadable")
         return value._replace(tags=tuple(numbers), values=tuple(numbers.values()))
+
+    def _unstacked(self, value: Scalars) -> Scalars:
+        """Return scalars that are elements of an array as numbers; none of them if it cannot be read."""
+        try:
+            return value._replace(values=tuple(fetch_numbers(value)))
+        except Exception as error:  # noqa: BLE001  # as below
+            message = f"tags {list(value.tags)} could not be read at step {value.step}: {error}"
+            self._reports.drop("scalar", len(value.tags), value.step, message, cause=f"scalars {value.tags} unreadable")
+            return value._replace(tags=(), values=())
 
     def _with_nonfinite_counts(self, value: Scalars, numbers: tuple[float, ...]) -> Scalars:
         """Add a running count for every metric that is not finite: charts hide such points, the count is seen.

@@ -32,7 +32,11 @@ IMMEDIATE: Final = PLAIN | {np.float64, np.float32, np.float16, np.int64, np.int
 
 
 class Scalars(NamedTuple):
-    """Numbers of one `log` call; they share a step and become one event."""
+    """Numbers of one `log` call; they share a step and become one event.
+
+    Attributes:
+        values: one for each tag, or a single array with one element for each.
+    """
 
     tags: tuple[str, ...]
     values: tuple[Foreign, ...]

@@ -1,7 +1,8 @@
 """The metrics of one batch, apart from those that Keras accumulates over the epoch.
 
-Each metric is updated a second time, from its reset state. What it keeps in variables stays as it was; what it keeps in
-attributes is put back. A metric without variables is left alone: what it keeps is not known.
+What a mean or a sum of Keras' own adds to its variables is its state of the batch. Each other metric is updated a second time,
+from its reset state. What it keeps in variables stays as it was; what it keeps in attributes is put back. A metric without
+variables is left alone: what it keeps is not known.
 """
 
 from __future__ import annotations
@@ -15,12 +16,11 @@ import keras
 import numpy as np
 
 from multiboard_keras._compat import compiled_loss
-from multiboard_keras.sight import replaced
+from multiboard_keras.additions import Additions, inside
+from multiboard_keras.sight import Sight, replaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from multiboard_keras.sight import Sight
 
     Tensor = Any
     Function = Callable[..., Any]
@@ -29,25 +29,34 @@ _CHANGEABLE: Final = (list, dict, set, bytearray, np.ndarray)
 
 
 class BatchMetrics:
-    """The metrics of the batch of one run of a train step.
+    """The metrics of the batch of one run after the other of a train step.
 
     Args:
         model: a compiled model.
-        sight: tells what can be seen, and keeps what goes wrong.
-        kind: under which `sight` keeps it.
+        kind: under which what goes wrong is kept.
     """
 
-    def __init__(self, model: Any, sight: Sight, kind: str) -> None:
+    def __init__(self, model: Any, kind: str) -> None:
         self._model = model
-        self._sight = sight
         self._kind = kind
+        self._additions: dict[int, Additions] = {}
+        self._begin(Sight({}))
+
+    def _begin(self, sight: Sight) -> None:
+        self._sight = sight
         self._states: dict[int, tuple[Any, list[Tensor]]] = {}
         self._numbers: dict[str, Tensor] = {}
         self._in_python = False
 
-    def watch(self, stack: contextlib.ExitStack) -> None:
-        """Replace methods of the model and its metrics until the stack is left."""
-        with self._sight.guarded(self._kind):
+    def watch(self, sight: Sight, stack: contextlib.ExitStack) -> None:
+        """Replace methods of the model and its metrics until the stack is left.
+
+        Args:
+            sight: tells what can be seen in this run, and keeps what goes wrong.
+            stack: left at the end of the run.
+        """
+        self._begin(sight)
+        with sight.guarded(self._kind):
             loss = compiled_loss(self._model)
             by_output = {id(tracker) for tracker in loss.metrics} if loss is not None else set()
             for metric in self._model.metrics:
@@ -56,16 +65,18 @@ class BatchMetrics:
             stack.enter_context(replaced(self._model, "compute_metrics", self._watched_compute()))
 
     def numbers(self) -> dict[str, Tensor]:
-        """Return the metrics by name; those that fail are left out."""
-        for metric, state in self._states.values():
-            with self._sight.guarded(self._kind), _put_back(metric):
+        """Return the metrics of the last run by name, once; those that fail are left out."""
+        states, self._states = self._states, {}
+        for metric, state in states.values():
+            with self._sight.guarded(self._kind), contextlib.nullcontext() if self._additions[id(metric)] else _put_back(metric):
                 result = metric.stateless_result(state)
                 for name, number in (result if isinstance(result, dict) else {metric.name: result}).items():
                     self._take(name, number)
         if self._in_python:
             with self._sight.guarded(self._kind):
                 raise LookupError("they keep their state outside of variables")
-        return self._numbers
+        numbers, self._numbers = self._numbers, {}
+        return numbers
 
     def _take(self, name: str, number: Any) -> None:
         if number is not None:
@@ -76,16 +87,32 @@ class BatchMetrics:
         original: Function = metric.update_state
 
         def update_state(*args: Any, **kwargs: Any) -> Any:
-            result = original(*args, **kwargs)
-            if self._sight.is_clear():
-                self._in_python = self._in_python or any(_is_hidden(part) for part in _parts(metric))
-                if metric.variables:
-                    with self._sight.guarded(self._kind), _put_back(metric):
-                        _, state = self._states.get(id(metric)) or (metric, metric.stateless_reset_state())
-                        self._states[id(metric)] = metric, metric.stateless_update_state(state, *args, **kwargs)
+            if not self._sight.is_clear():
+                return original(*args, **kwargs)
+            additions = self._additions.get(id(metric))
+            if not additions:  # a metric that was not built yet has no variables
+                additions = self._additions[id(metric)] = Additions(metric)
+            with additions.noting():
+                result = original(*args, **kwargs)
+            with self._sight.guarded(self._kind):
+                if (added := additions.take()) is not None:
+                    self._add(metric, added)
+                else:
+                    self._update_again(metric, args, kwargs)
             return result
 
         return update_state
+
+    def _add(self, metric: Any, added: list[Tensor]) -> None:
+        _, state = self._states.get(id(metric), (metric, None))
+        self._states[id(metric)] = metric, added if state is None else [a + b for a, b in zip(state, added, strict=True)]
+
+    def _update_again(self, metric: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._in_python = self._in_python or any(_is_hidden(part) for part in _parts(metric))
+        if metric.variables:
+            with _put_back(metric):
+                _, state = self._states.get(id(metric)) or (metric, metric.stateless_reset_state())
+                self._states[id(metric)] = metric, metric.stateless_update_state(state, *args, **kwargs)
 
     def _watched_compute(self) -> Function:
         compute: Function = self._model.compute_metrics
@@ -133,17 +160,10 @@ def _set_attributes(namespace: dict[str, Any], attributes: dict[str, Any]) -> No
 
 def _is_hidden(metric: Any) -> bool:
     """Whether a metric has no variables, nor others inside it that may have."""
-    return not metric.variables and not _inside(metric)
+    return not metric.variables and not inside(metric)
 
 
 def _parts(metric: Any) -> Iterator[Any]:
     yield metric
-    for part in _inside(metric):
+    for part in inside(metric):
         yield from _parts(part)
-
-
-def _inside(metric: Any) -> list[Any]:
-    """Return the metrics in the attributes of another one; the container of compiled ones has them as `metrics`."""
-    values = [*vars(metric).values(), getattr(metric, "metrics", [])]
-    found = [item for value in values for item in (value if isinstance(value, list) else [value])]
-    return [*{id(item): item for item in found if isinstance(item, keras.metrics.Metric)}.values()]

@@ -16,7 +16,7 @@ from multiboard_keras.profile import make_driver
 from multiboard_keras.scalars import find_obstacle, iterations, only_scalars
 from multiboard_keras.times import Times
 from multiboard_keras.train_function import Due, TrainFunction, remove_left, stand_in_of
-from multiboard_keras.train_step import ACTIVATIONS, CAPTURE, EXACT, EXACT_ACTIVATIONS, METRICS, RATE
+from multiboard_keras.train_step import ACTIVATIONS, CAPTURE, EXACT, EXACT_ACTIVATIONS, METRICS, RATE, STACK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -186,8 +186,8 @@ class Batches:
         if batch is None or not self.in_fit():
             return None  # train_on_batch, or a fit without this callback after one that ended in an exception
         done = min(batch + self._model.steps_per_execution, self._fit.params.get("steps") or sys.maxsize)
-        first, _ = self._steps.of(batch)
         step, complete = self._steps.of(done - 1)
+        first = step if done == batch + 1 else self._steps.of(batch)[0]
         every = self._options.every
         capture = self._epoch_due or (every > 0 and step // every > (first - 1) // every)
         metrics = self._options.batches > 0 and self._metrics_due(first, step, batch, done)
@@ -199,8 +199,10 @@ class Batches:
         """Log what a call of the train function has yielded."""
         self._delivered = True
         self._steps.ran(due.done)
-        with self._reporting.of("batch"):
+        try:
             self._log_numbers(due, found)
+        except Exception as error:  # noqa: BLE001  # nothing of ours may end a training
+            self._reporting.caught("batch", error)
         if due.capture:
             self._epoch_due = False
             if self._undescribed:
@@ -210,8 +212,10 @@ class Batches:
             with self._reporting.of("capture"):
                 self._log_captures(due, found)
         if self._times is not None:
-            with self._reporting.of("step time"):
+            try:
                 self._times.step(self._steps.next, found.logs, found.examples)
+            except Exception as error:  # noqa: BLE001  # as above
+                self._reporting.caught("step time", error)
         if due.shapes and self._graphs is not None:
             self._graphs.batch(found.shapes, found.examples, due.first)
             if self._times is not None:
@@ -246,11 +250,15 @@ class Batches:
         return self._steps.batches(done) // freq > self._steps.batches(batch) // freq
 
     def _log_numbers(self, due: Due, found: Yield) -> None:
+        step = found.step
+        if due.metrics and STACK in found.extras and step is not None:
+            self._naming.run.log_again(step.stacked, (found.extras[STACK],), due.step)
+            if not step.apart and not due.capture:
+                return
         rates: Mapping[str, Any] = {}
         if due.capture or (due.metrics and not self._rates_at_captures):
             rates = found.extras.get(RATE, rates)
-        if due.metrics:
-            numbers = self._numbers(found)
+        if due.metrics and (numbers := self._numbers(found)):
             if numbers.keys() != self._scalars:  # a shape of TensorFlow takes a while to look at
                 numbers = only_scalars(numbers, self._reporting)
                 self._scalars = frozenset(numbers)
@@ -260,15 +268,16 @@ class Batches:
             self._naming.learning_rate(rates, None, due.step)
 
     def _numbers(self, found: Yield) -> dict[str, Any]:
-        """Return the metrics of the batch alone where they are known and wanted, else the logs of Keras."""
+        """Return the metrics that are not stacked: of the batch alone where they are known and wanted, else the logs of Keras."""
         if not self._naming.own_metrics or found.step is None:
             return found.logs
         own = found.extras.get(METRICS, {})
-        if unseen := sorted(found.logs.keys() - own.keys()):
+        logs = {name: number for name, number in found.logs.items() if name in found.step.apart}
+        if unseen := sorted(logs.keys() - own.keys()):
             reason = found.step.problems.get(METRICS, "they are updated where they cannot be seen")
             message = f"{unseen} are Keras' own logs, as a rule running means: {reason}."
             self._reporting.report(f"metrics {unseen}", message)
-        return {name: own.get(name, number) for name, number in found.logs.items()}
+        return {name: own.get(name, number) for name, number in logs.items()}
 
     def _log_captures(self, due: Due, found: Yield) -> None:
         step, reads, extras = found.step, self.function.reads, found.extras

@@ -107,8 +107,17 @@ def batch_size(data: Any) -> int | None:
     >>> batch_size((np.zeros((8, 2)), np.zeros(8)))
     8
     """
-    for leaf in keras.tree.flatten(data):
+    for leaf in _leaves(data):
         shape = getattr(leaf, "shape", None)
         if isinstance(shape, (tuple, list)) and shape:
             return int(shape[0])
     return None
+
+
+def _leaves(data: Any) -> Iterator[Any]:
+    """Yield what is in a batch; the first one before the rest is looked at, for which PyTorch takes a while."""
+    first = data
+    while type(first) in {tuple, list} and first:
+        first = first[0]
+    yield first
+    yield from keras.tree.flatten(data)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Numbers = Mapping[str, Any]
 
 
-_OURS: Final = frozenset(tag.removeprefix(tags.TRAIN) for tag in (tags.EPOCH, tags.LEARNING_RATE))
+TAKEN: Final = frozenset(tag.removeprefix(tags.TRAIN) for tag in (tags.EPOCH, tags.LEARNING_RATE))
 """Names of metrics whose tags would be those of other numbers."""
 
 
@@ -110,12 +110,12 @@ class UniformNaming:
 
     def _without_ours(self, metrics: Numbers) -> Numbers:
         """Return the metrics whose tags mean nothing else."""
-        if _OURS.isdisjoint(metrics):
+        if TAKEN.isdisjoint(metrics):
             return metrics
-        for name in sorted(_OURS.intersection(metrics)):
+        for name in sorted(TAKEN.intersection(metrics)):
             message = f"the metric {name!r} is left out: the tag '{tags.TRAIN}{name}' is that of every run; give it another name."
             self.run.report(f"metric {name}", message)
-        return {name: number for name, number in metrics.items() if name not in _OURS}
+        return {name: number for name, number in metrics.items() if name not in TAKEN}
 
     def image_tag(self, model: Any) -> Callable[[Any], str]:
         """See `Naming`; those that a capture calls buffers are buffers here."""

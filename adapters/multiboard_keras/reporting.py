@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Reporting:
-    """Tells a run what went wrong.
+    """Tells a run what went wrong. What runs at every batch has a `try` of its own and says what it caught.
 
     Args:
         run: the run.
@@ -22,6 +22,11 @@ class Reporting:
         """Return a context manager that reports an exception that is raised inside, e.g. 'epoch not logged: ...'."""
         return Reported(self, what)
 
+    def caught(self, what: str, error: Exception) -> None:
+        """Report an exception, e.g. 'batch not logged: ...'."""
+        kind = type(error).__name__
+        self._run.report(f"{what} {kind}", f"{what} not logged: {kind}: {error}")
+
     def report(self, cause: str, message: str) -> None:
         """Count something that went wrong and warn of it once per cause."""
         self._run.report(cause, message)
@@ -29,8 +34,6 @@ class Reporting:
 
 class Reported:
     """Ends exceptions that are raised inside.
-
-    A class, because every batch enters it, and that of a generator takes three times as long.
 
     Args:
         reporting: gets them.
@@ -49,6 +52,5 @@ class Reported:
         """Report an exception, but nothing that ends the program."""
         if not isinstance(error, Exception):
             return False
-        what, kind = self._what, type(error).__name__
-        self._reporting.report(f"{what} {kind}", f"{what} not logged: {kind}: {error}")
+        self._reporting.caught(self._what, error)
         return True

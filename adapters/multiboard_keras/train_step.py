@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import keras
 
+from multiboard import tags
 from multiboard_keras.activations import Activations
 from multiboard_keras.batch_metrics import BatchMetrics
 from multiboard_keras.layer_info import FirstCalls
 from multiboard_keras.layers import Names
+from multiboard_keras.naming import TAKEN
 from multiboard_keras.optimizer import Updates
 from multiboard_keras.sight import Sight
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 EXTRAS: Final = "__multiboard__"
 """The key under which the extras travel in the logs of a train step; they are taken out before Keras sees the logs."""
 METRICS: Final = "metrics"
+STACK: Final = "stack"
 CAPTURE: Final = "capture"
 ACTIVATIONS: Final = "activations"
 EXACT: Final = "exact"
@@ -38,18 +41,20 @@ EXACT_ACTIVATIONS: Final = "exact_activations"
 RATE: Final = "learning_rate"
 SIZE: Final = "size"
 LAYERS: Final = "layers"
+_IN_FLOAT32: Final = frozenset({"float32", "float16", "bfloat16"})
 
 
 class TrainStep:
     """The train step of a model with extras in its logs.
 
-    The extras are `METRICS`: numbers by name; `CAPTURE` and `ACTIVATIONS`: what `statistics.pending` takes, one row per tag;
-    `EXACT` and `EXACT_ACTIVATIONS`: tensors that are kept element by element; `RATE`: learning rates by tag; `SIZE`: the number
-    of examples, on TensorFlow.
+    The extras are `STACK`: the metrics that float32 holds and, without a capture, the learning rates, as one array `[k]`: one
+    output of a compiled step, and one array to read; `METRICS`: the other ones, by name; `RATE`: learning rates by tag; `CAPTURE`
+    and `ACTIVATIONS`: what `statistics.pending` takes, one row per tag; `EXACT` and `EXACT_ACTIVATIONS`: tensors that are kept
+    element by element; `SIZE`: the number of examples, on TensorFlow.
 
     Args:
         model: a compiled model.
-        metrics: whether to return the metrics of the batch.
+        metrics: whether to return the metrics of the batch, for the uniform tags.
         groups: any of `tags.GROUPS` to capture, with the learning rates; None captures nothing.
         activations: the layers whose outputs are captured, too; None for none.
         scopes: notes which scope of the graph is which layer, on TensorFlow; None for nobody who wants to know.
@@ -57,6 +62,8 @@ class TrainStep:
 
     Attributes:
         calls: number of calls, of which all are traces where the train step is traced.
+        stacked: the tags of the numbers in `STACK`.
+        apart: the names of Keras' logs that are not in there.
         tags: one per captured tensor; known after the first trace.
         descriptions: by tag: what the tensor is called in Keras.
         activation_tags: one per captured output of a layer, as `tags`.
@@ -79,6 +86,8 @@ class TrainStep:
         exact: Exact | None = None,
     ) -> None:
         self.calls = 0
+        self.stacked: tuple[str, ...] = ()
+        self.apart: frozenset[str] = frozenset()
         self.tags: tuple[str, ...] = ()
         self.descriptions: dict[str, str] = {}
         self.activation_tags: tuple[str, ...] = ()
@@ -92,6 +101,7 @@ class TrainStep:
         self.groups = groups
         self._model, self._scopes, self._exact = model, scopes, exact
         self._names = Names(model)
+        self._metrics = BatchMetrics(model, METRICS)
         self._inner: Function = model.train_step
         self._activations = None if activations is None else Activations(model, activations, exact)
 
@@ -113,12 +123,11 @@ class TrainStep:
 
     def _run(self, *args: Any, **kwargs: Any) -> Any:
         sight = Sight(self.problems)
-        metrics = BatchMetrics(self._model, sight, METRICS)
         updates = Updates(self._model, self.groups or (), self._names, sight, CAPTURE, self._exact)
         calls = FirstCalls(self._model) if self.groups and not self.layer_calls else None
         with contextlib.ExitStack() as stack:
             if self.metrics:
-                metrics.watch(stack)
+                self._metrics.watch(sight, stack)
             if self.groups is not None:
                 updates.watch(stack)
             if self._scopes is not None:
@@ -130,8 +139,24 @@ class TrainStep:
             if self.groups is not None:
                 updates.add_buffers(result)
         self.layer_calls = self.layer_calls if calls is None else tuple(calls.order)
-        numbers = {METRICS: found} if (found := metrics.numbers()) else {}
-        return _with_extras(result, self._captured(updates) | numbers | _size(args, sight))
+        extras = self._captured(updates)
+        if self.metrics:
+            extras |= self._numbers(_logs(result), {} if self.groups else extras.pop(RATE, {}), sight)
+        return _with_extras(result, extras | _size(args, sight))
+
+    def _numbers(self, logs: Any, rates: dict[str, Any], sight: Sight) -> dict[str, Any]:
+        """Return the metrics of the batch and learning rates as extras."""
+        own = self._metrics.numbers()
+        names = frozenset(logs if isinstance(logs, dict) else ())
+        self.stacked, self.apart = (), names
+        if keras.backend.backend() != "torch":  # whose numbers the run stacks, if they are on a device
+            with sight.guarded(STACK):
+                inside = [name for name, number in own.items() if name in names - TAKEN and _fits(number)]
+                numbers = {f"{tags.TRAIN}{name}": own[name] for name in inside} | rates
+                stack = keras.ops.stack([keras.ops.cast(number, "float32") for number in numbers.values()])
+                self.stacked, self.apart = tuple(numbers), names.difference(inside)
+                return {METRICS: {name: own[name] for name in own.keys() - set(inside)}, STACK: stack}
+        return {METRICS: own, RATE: rates} if rates else {METRICS: own}
 
     def _captured(self, updates: Updates) -> dict[str, Any]:
         self.notes += updates.notes
@@ -141,6 +166,16 @@ class TrainStep:
         self.kept = tuple(updates.exact.kept)
         extras |= {EXACT: updates.exact.finished()} if self.kept else {}
         return extras | ({RATE: rates} if (rates := updates.rates()) else {})
+
+
+def _fits(number: Any) -> bool:
+    """Whether a number is a single one that float32 holds exactly."""
+    return tuple(number.shape) == () and keras.backend.standardize_dtype(number.dtype) in _IN_FLOAT32
+
+
+def _logs(result: Any) -> Any:
+    """Return the logs in the result of a train step."""
+    return result[0] if keras.backend.backend() == "jax" else result
 
 
 def _size(args: tuple[Any, ...], sight: Sight) -> dict[str, Any]:

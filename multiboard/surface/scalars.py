@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from operator import countOf
 from time import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from multiboard.arrays import REFERENCES, stack_scalars, stack_unchecked, take_scalar
 from multiboard.errors import TagError, ValueKindError
@@ -93,7 +93,7 @@ class ScalarsSurface(Surface):
 
         Args:
             tags: of the scalars, all different; the same tuple each time spares a look at them.
-            values: as many, as in `log`.
+            values: as many, as in `log`; or a single array of JAX or TensorFlow `[k]` with one element for each tag.
             step: as in `log`.
             alike: all values are of one class, which spares a look at each.
         """
@@ -110,7 +110,7 @@ class ScalarsSurface(Surface):
             self._again = tags
             self._append(_record(Scalars, (tags, values, step, time())))
         else:
-            self.log(dict(zip(tags, values, strict=True)), step)
+            self.log(dict(zip(tags, values if len(values) == len(tags) else _elements(values[0], len(tags)), strict=True)), step)
 
     def _log_each(self, metrics: Mapping[str, Foreign], step: int, now: float) -> None:
         if not isinstance(metrics, Mapping):
@@ -131,6 +131,10 @@ class ScalarsSurface(Surface):
     def _take(self, taken: dict[str, Foreign], tag: str, value: Foreign) -> None:
         self._intake.claim(tag, "scalar")
         taken[tag] = take_scalar(tag, value)
+
+
+def _elements(array: Any, count: int) -> list[Foreign]:
+    return [array[place] for place in range(count)]
 
 
 def _logged_foreign(metrics: dict[str, Foreign], step: int, now: float) -> Logged | None:

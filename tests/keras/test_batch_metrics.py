@@ -132,6 +132,85 @@ def test_a_metric_of_the_users_own_counts_per_batch(fit, vectors):
     np.testing.assert_allclose(data.scalars["train/largest"].value, expected, rtol=1e-6)
 
 
+def test_what_keras_has_computed_for_a_metric_is_not_computed_again(dense, vectors, tmp_path):
+    def calls(**options):
+        called = []
+
+        def size(_y, prediction):
+            called.append(0)
+            return keras.ops.mean(keras.ops.abs(prediction), axis=-1)
+
+        model = dense(keras.optimizers.SGD(0.0), metrics=[size])
+        model.fit(*vectors, batch_size=BATCH, epochs=2, verbose=0, **options)  # Keras builds the metric in the first batch
+        del called[:]
+        model.fit(*vectors, batch_size=BATCH, epochs=2, verbose=0, **options)
+        return len(called)
+
+    assert calls(callbacks=[mbk.TensorBoard(tmp_path, update_freq="batch", write_graph=False)]) == calls()
+    assert len(mb.read(tmp_path)["."].scalars["train/size"]) == 16
+
+
+class Above(keras.metrics.Mean):
+    """A mean of what is above the mean so far, so that what it adds depends on what was there."""
+
+    def update_state(self, values, sample_weight=None):
+        above = keras.ops.cast(values >= keras.metrics.Mean.result(self), "float32")
+        super().update_state(values, above if sample_weight is None else above * sample_weight)
+
+
+class Doubled(keras.metrics.Sum):
+    def result(self):
+        return 2 * super().result()
+
+
+@pytest.mark.parametrize(("metric", "expected"), [(Above, np.mean), (Doubled, lambda values: 2 * np.sum(values))])
+def test_a_mean_or_sum_of_the_users_own_counts_per_batch(fit, vectors, metric, expected):
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.fc = keras.layers.Dense(3)
+            self.metric = metric(name="own")
+
+        def call(self, x):
+            return self.fc(x)
+
+        def compute_metrics(self, x, y, y_pred, sample_weight=None):
+            sizes = keras.ops.mean(keras.ops.abs(y), axis=-1)
+            self.metric.update_state(sizes[:4])  # two updates in one batch
+            self.metric.update_state(keras.ops.max(sizes) + sizes[4:])  # all of them above the first ones
+            return super().compute_metrics(x, y, y_pred, sample_weight)
+
+    model = Own()
+    model.compile(keras.optimizers.SGD(0.1), loss="mse", metrics=["mae"])
+    data = fit(model, callback={"update_freq": "batch"})
+    wanted = []
+    for start in range(0, 56, BATCH):
+        sizes = np.abs(vectors[1][start : start + BATCH].astype(np.float64)).mean(axis=1)
+        wanted.append(expected(np.concatenate([sizes[:4], sizes.max() + sizes[4:]])))
+    np.testing.assert_allclose(data.scalars["train/own"].value, wanted, rtol=1e-5)
+
+
+class Counting(keras.metrics.Metric):
+    """A whole number that float32 does not hold, of a sort that is logged apart."""
+
+    def __init__(self):
+        super().__init__(name="counting", dtype="int32")
+        self.total = self.add_variable((), "zeros", dtype="int32", name="total")
+
+    def update_state(self, y_true, y_pred, **_):  # noqa: ARG002
+        self.total.assign_add(2**24 + 1)
+
+    def result(self):
+        return self.total + 0
+
+
+def test_a_metric_of_whole_numbers_is_beside_the_others(fit, frozen, vectors):
+    data = fit(model := frozen(metrics=[Counting(), "mae"]), callback={"update_freq": "batch", "every": 2})
+    assert data.scalars["train/counting"].value.tolist() == [float(np.float32(2**24 + 1))] * 4
+    assert data.scalars["train/mae"].step.tolist() == data.scalars["train/counting"].step.tolist() == [0, 1, 2, 3]
+    np.testing.assert_allclose(data.scalars["train/loss"].value, squared_errors(model, *vectors), rtol=1e-6)
+
+
 class InPython(keras.metrics.Metric):
     """Keeps the sizes of its batches in a list, and with `total` a number of batches in a variable and in an attribute, too."""
 

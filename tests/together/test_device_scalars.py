@@ -46,10 +46,10 @@ def make(request):
 
 @pytest.fixture
 def written(tmp_path):
-    def write(actions):
-        with mb.Run(tmp_path / "run") as run:
+    def write(actions, name="run"):
+        with mb.Run(tmp_path / name) as run:
             actions(run)
-        return mb.read(tmp_path / "run")["."]
+        return mb.read(tmp_path / name)["."]
 
     return write
 
@@ -148,6 +148,45 @@ def test_a_donated_jax_value_is_one_warning_per_tag_and_the_step_stays(written):
     assert data.scalars["y"].step.tolist() == data.scalars["loss"].step.tolist() == list(range(30))
     lost = data.scalars["multiboard/dropped/scalar"].value[-1]
     assert lost + len(data.scalars.get("state", ())) == 30
+
+
+@pytest.mark.parametrize("framework", ["jax", "tensorflow"])
+def test_one_array_with_the_numbers_of_a_step_is_written_as_they_are_one_by_one(written, framework):
+    tags = ("a", "b", "c")
+    numbers = np.random.default_rng(0).standard_normal((40, 3)).astype(np.float32)
+    numbers[7] = [np.nan, np.inf, 2.0]
+
+    def stacked(run):
+        for step in range(40):
+            run.log_again(tags, (MAKE[framework](numbers[step], "float32"),), step)
+
+    def apart(run):
+        for step in range(40):
+            run.log(dict(zip(tags, numbers[step], strict=True)), step)
+
+    with pytest.warns(mb.MultiboardWarning, match="is not finite"):
+        found, expected = (written(actions, name) for actions, name in ((stacked, "stacked"), (apart, "apart")))
+    assert set(found.scalars) == set(expected.scalars) >= {"a", "b", "c", "nonfinite/a", "nonfinite/b"}
+    for tag, series in expected.scalars.items():
+        np.testing.assert_array_equal(found.scalars[tag].step, series.step, err_msg=tag)
+        np.testing.assert_array_equal(found.scalars[tag].value, series.value, err_msg=tag)
+
+
+def test_a_lost_array_with_the_numbers_of_a_step_is_one_warning_and_counted(written):
+    import jax.numpy as jnp
+
+    def actions(run):
+        for step in range(6):
+            array = jnp.array([step, step + 0.5], jnp.float32)
+            if step == 4:
+                array.delete()
+            run.log_again(("a", "b"), (array,), step)
+
+    with pytest.warns(mb.MultiboardWarning, match=r"\['a', 'b'\] could not be read at step 4: .*deleted"):
+        data = written(actions)
+    for tag in ("a", "b"):
+        assert data.scalars[tag].step.tolist() == [0, 1, 2, 3, 5]
+    assert data.scalars["multiboard/dropped/scalar"].value[-1] == 2
 
 
 def test_values_without_a_value_are_refused_by_name(tmp_path):

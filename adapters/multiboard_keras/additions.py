@@ -1,0 +1,85 @@
+"""Metrics that only add to their variables: what they add in an update is their state of that update alone.
+
+Such are the means and sums of Keras, thus its losses and most of its metrics. The computation that was done for Keras is not
+repeated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from multiboard_keras.sight import replaced
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Tensor = Any
+
+
+def adds_only(metric: Any) -> bool:
+    """Whether updates add to zeros what depends on nothing that was there before: means and sums, of no class but Keras' own."""
+    if not type(metric).__module__.startswith("keras."):
+        return False
+    if isinstance(metric, (keras.metrics.Mean, keras.metrics.Sum)):
+        return True
+    parts = inside(metric)
+    of_parts = {id(variable) for part in parts for variable in part.variables}
+    return bool(of_parts) and of_parts == {id(variable) for variable in metric.variables} and all(map(adds_only, parts))
+
+
+def inside(metric: Any) -> list[Any]:
+    """Return the metrics in the attributes of another one; the container of compiled ones has them as `metrics`."""
+    values = [*vars(metric).values(), getattr(metric, "metrics", [])]
+    found = [item for value in values for item in (value if isinstance(value, list) else [value])]
+    return [*{id(item): item for item in found if isinstance(item, keras.metrics.Metric)}.values()]
+
+
+class Additions:
+    """Notes what updates of a metric add to its variables.
+
+    Args:
+        metric: if it does more than to add, nothing is noted.
+
+    Attributes:
+        metric: that of the argument.
+    """
+
+    def __init__(self, metric: Any) -> None:
+        self.metric = metric
+        self._variables = metric.variables if adds_only(metric) else []
+        self._added: dict[int, Tensor] = {}
+
+    def __bool__(self) -> bool:
+        """Whether anything will be noted."""
+        return bool(self._variables)
+
+    @contextlib.contextmanager
+    def noting(self) -> Iterator[None]:
+        """Note what is added inside."""
+        self._added.clear()
+        with contextlib.ExitStack() as stack:
+            for variable in self._variables:
+                stack.enter_context(replaced(variable, "assign_add", self._noting(variable)))
+            yield
+
+    def take(self) -> list[Tensor] | None:
+        """Return what was added, one tensor per variable of the metric, or None if that is not known of all; forget it."""
+        added, self._added = self._added, {}
+        complete = self._variables and len(added) == len(self._variables)
+        return [added[id(variable)] for variable in self._variables] if complete else None
+
+    def _noting(self, variable: Any) -> Callable[..., Any]:
+        original: Callable[..., Any] = variable.assign_add
+
+        def assign_add(value: Any) -> Any:
+            result = original(value)
+            with contextlib.suppress(Exception):  # then it is not known of all
+                more = keras.ops.convert_to_tensor(value, variable.dtype)
+                before = self._added.get(id(variable))
+                self._added[id(variable)] = more if before is None else before + more
+            return result
+
+        return assign_add
