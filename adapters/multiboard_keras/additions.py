@@ -66,7 +66,7 @@ class Additions:
             yield
 
     def take(self) -> list[Tensor] | None:
-        """Return what was added, one tensor per variable of the metric, or None if that is not known of all; forget it."""
+        """Return what was added, one tensor or number per variable of the metric, or None if one is not known; forget it."""
         added, self._added = self._added, {}
         complete = self._variables and len(added) == len(self._variables)
         return [added[id(variable)] for variable in self._variables] if complete else None
@@ -77,9 +77,8 @@ class Additions:
         def assign_add(value: Any) -> Any:
             result = original(value)
             with contextlib.suppress(Exception):  # then it is not known of all
-                more = keras.ops.convert_to_tensor(value, variable.dtype)
                 before = self._added.get(id(variable))
-                self._added[id(variable)] = more if before is None else before + more
+                self._added[id(variable)] = value if before is None else before + value
             return result
 
         return assign_add

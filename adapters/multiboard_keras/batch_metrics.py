@@ -119,18 +119,16 @@ class BatchMetrics:
 
         def compute_metrics(*args: Any, **kwargs: Any) -> Any:
             result = compute(*args, **kwargs)
-            if self._sight.is_clear():
+            loss = compiled_loss(self._model)  # which a model of one output has not
+            if loss is not None and self._sight.is_clear():
                 with self._sight.guarded(self._kind):
-                    self._take_output_losses(**inspect.signature(compute).bind(*args, **kwargs).arguments)
+                    self._take_output_losses(loss, **inspect.signature(compute).bind(*args, **kwargs).arguments)
             return result
 
         return compute_metrics
 
-    def _take_output_losses(self, y: Any, y_pred: Any, sample_weight: Any = None, **_: Any) -> None:
+    def _take_output_losses(self, loss: Any, y: Any, y_pred: Any, sample_weight: Any = None, **_: Any) -> None:
         """Compute the loss of each output again: on JAX the first time is inside the gradient, from where nothing gets out."""
-        loss = compiled_loss(self._model)
-        if loss is None:
-            return
         variables = [variable for tracker in loss.metrics for variable in tracker.variables]
         zeros = [(variable, keras.ops.zeros(variable.shape, variable.dtype)) for variable in variables]
         with keras.StatelessScope(state_mapping=zeros) as scope:

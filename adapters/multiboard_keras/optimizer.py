@@ -90,7 +90,7 @@ class Updates:
     def watch(self, stack: contextlib.ExitStack) -> None:
         """Start a capture, and replace methods of the optimizers until the stack is left, at the end of the train step."""
         with self._look():
-            self._draft = statistics.start(self._model)
+            self._draft = statistics.start(self._model) if self._groups else None
         if self._draft is None:
             self._groups = ()
         with self._look():
@@ -126,18 +126,20 @@ class Updates:
 
     def _watched(self, name: str, optimizer: Any, method: str) -> Callable[..., Any]:
         original = getattr(optimizer, method)
-        signature = inspect.signature(original)
 
         def watched(*args: Any, **kwargs: Any) -> Any:
             if self._inside or self._sight.busy or not self._is_first(name):
                 return original(*args, **kwargs)
             update = None
             with self._look():
-                call = signature.bind(*args, **kwargs)
-                lists = {key: list(call.arguments[key]) for key in _LISTS if call.arguments.get(key) is not None}
-                call.arguments |= lists
-                args, kwargs = call.args, call.kwargs  # what came as an iterator can be read twice
-                update = self._take_before(name, optimizer, **lists)
+                if not self._groups and method == "apply":  # its variables have their values
+                    self._take_rate(name, optimizer)
+                else:
+                    call = inspect.signature(original).bind(*args, **kwargs)
+                    lists = {key: list(call.arguments[key]) for key in _LISTS if call.arguments.get(key) is not None}
+                    call.arguments |= lists
+                    args, kwargs = call.args, call.kwargs  # what came as an iterator can be read twice
+                    update = self._take_before(name, optimizer, **lists)
             self._inside = True
             try:
                 result = original(*args, **kwargs)
@@ -175,18 +177,23 @@ class Updates:
 
     def _take_before(
         self, name: str, optimizer: Any, grads: list[Any], trainable_variables: Any = None, optimizer_variables: Any = None
-    ) -> _Update:
+    ) -> _Update | None:
         stateless = optimizer_variables is not None
         variables = built_variables(optimizer) if stateless or trainable_variables is None else trainable_variables
         values = _pairs(optimizer, variables, trainable_variables, optimizer_variables) if stateless else []
         with _reading(values):
-            self._rates[name] = keras.ops.copy(keras.ops.convert_to_tensor(optimizer.learning_rate))
+            self._take_rate(name, optimizer)
+            if not self._groups:
+                return None
             own = self._not_yet_updated(name, variables)
             before = self._take_params(own)
             kept = self.exact.copies(tags.UPDATES, self._paths(own), [_value(variable) for variable in own], self._read)
             if tags.GRADS in self._groups:
                 self._take_grads(optimizer, variables, grads, {identity(variable) for variable in own})
         return _Update(optimizer, variables, own, before, kept)
+
+    def _take_rate(self, name: str, optimizer: Any) -> None:
+        self._rates[name] = keras.ops.copy(keras.ops.convert_to_tensor(optimizer.learning_rate))
 
     def _not_yet_updated(self, name: str, variables: list[Any]) -> list[Any]:
         own = [variable for variable in variables if identity(variable) not in self._updated]
