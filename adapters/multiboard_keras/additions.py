@@ -51,6 +51,7 @@ class Additions:
         self.metric = metric
         self._variables = metric.variables if adds_only(metric) else []
         self._added: dict[int, Tensor] = {}
+        self._failed = False
 
     def __bool__(self) -> bool:
         """Whether anything will be noted."""
@@ -59,7 +60,7 @@ class Additions:
     @contextlib.contextmanager
     def noting(self) -> Iterator[None]:
         """Note what is added inside."""
-        self._added.clear()
+        self._added, self._failed = {}, False
         with contextlib.ExitStack() as stack:
             for variable in self._variables:
                 stack.enter_context(replaced(variable, "assign_add", self._noting(variable)))
@@ -68,7 +69,7 @@ class Additions:
     def take(self) -> list[Tensor] | None:
         """Return what was added, one tensor or number per variable of the metric, or None if one is not known; forget it."""
         added, self._added = self._added, {}
-        complete = self._variables and len(added) == len(self._variables)
+        complete = self._variables and not self._failed and len(added) == len(self._variables)
         return [added[id(variable)] for variable in self._variables] if complete else None
 
     def _noting(self, variable: Any) -> Callable[..., Any]:
@@ -76,9 +77,11 @@ class Additions:
 
         def assign_add(value: Any) -> Any:
             result = original(value)
-            with contextlib.suppress(Exception):  # then it is not known of all
+            try:
                 before = self._added.get(id(variable))
                 self._added[id(variable)] = value if before is None else before + value
+            except Exception:  # noqa: BLE001  # nothing of ours may end a training
+                self._failed = True
             return result
 
         return assign_add
