@@ -7,6 +7,8 @@ repeated.
 from __future__ import annotations
 
 import contextlib
+import functools
+import operator
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -50,8 +52,7 @@ class Additions:
     def __init__(self, metric: Any) -> None:
         self.metric = metric
         self._variables = metric.variables if adds_only(metric) else []
-        self._added: dict[int, Tensor] = {}
-        self._failed = False
+        self._added: dict[int, list[Tensor]] = {}
 
     def __bool__(self) -> bool:
         """Whether anything will be noted."""
@@ -60,7 +61,7 @@ class Additions:
     @contextlib.contextmanager
     def noting(self) -> Iterator[None]:
         """Note what is added inside."""
-        self._added, self._failed = {}, False
+        self._added = {id(variable): [] for variable in self._variables}
         with contextlib.ExitStack() as stack:
             for variable in self._variables:
                 stack.enter_context(replaced(variable, "assign_add", self._noting(variable)))
@@ -68,20 +69,15 @@ class Additions:
 
     def take(self) -> list[Tensor] | None:
         """Return what was added, one tensor or number per variable of the metric, or None if one is not known; forget it."""
-        added, self._added = self._added, {}
-        complete = self._variables and not self._failed and len(added) == len(self._variables)
-        return [added[id(variable)] for variable in self._variables] if complete else None
+        added, self._added = [*self._added.values()], {}
+        return [functools.reduce(operator.add, values) for values in added] if added and all(added) else None
 
     def _noting(self, variable: Any) -> Callable[..., Any]:
         original: Callable[..., Any] = variable.assign_add
 
         def assign_add(value: Any) -> Any:
             result = original(value)
-            try:
-                before = self._added.get(id(variable))
-                self._added[id(variable)] = value if before is None else before + value
-            except Exception:  # noqa: BLE001  # nothing of ours may end a training
-                self._failed = True
+            self._added[id(variable)].append(value)
             return result
 
         return assign_add

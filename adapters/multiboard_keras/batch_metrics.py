@@ -17,10 +17,12 @@ import numpy as np
 
 from multiboard_keras._compat import compiled_loss
 from multiboard_keras.additions import Additions, inside
-from multiboard_keras.sight import Sight, replaced
+from multiboard_keras.sight import replaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from multiboard_keras.sight import Sight
 
     Tensor = Any
     Function = Callable[..., Any]
@@ -29,34 +31,27 @@ _CHANGEABLE: Final = (list, dict, set, bytearray, np.ndarray)
 
 
 class BatchMetrics:
-    """The metrics of the batch of one run after the other of a train step.
+    """The metrics of the batch of one run of a train step.
 
     Args:
         model: a compiled model.
-        kind: under which what goes wrong is kept.
+        sight: tells what can be seen, and keeps what goes wrong.
+        kind: under which `sight` keeps it.
+        additions: those of earlier runs, by the identity of the metric; gets those of this one.
     """
 
-    def __init__(self, model: Any, kind: str) -> None:
+    def __init__(self, model: Any, sight: Sight, kind: str, additions: dict[int, Additions]) -> None:
         self._model = model
-        self._kind = kind
-        self._additions: dict[int, Additions] = {}
-        self._begin(Sight({}))
-
-    def _begin(self, sight: Sight) -> None:
         self._sight = sight
+        self._kind = kind
+        self._additions = additions
         self._states: dict[int, tuple[Any, list[Tensor]]] = {}
         self._numbers: dict[str, Tensor] = {}
         self._in_python = False
 
-    def watch(self, sight: Sight, stack: contextlib.ExitStack) -> None:
-        """Replace methods of the model and its metrics until the stack is left.
-
-        Args:
-            sight: tells what can be seen in this run, and keeps what goes wrong.
-            stack: left at the end of the run.
-        """
-        self._begin(sight)
-        with sight.guarded(self._kind):
+    def watch(self, stack: contextlib.ExitStack) -> None:
+        """Replace methods of the model and its metrics until the stack is left."""
+        with self._sight.guarded(self._kind):
             loss = compiled_loss(self._model)
             by_output = {id(tracker) for tracker in loss.metrics} if loss is not None else set()
             for metric in self._model.metrics:
@@ -65,9 +60,8 @@ class BatchMetrics:
             stack.enter_context(replaced(self._model, "compute_metrics", self._watched_compute()))
 
     def numbers(self) -> dict[str, Tensor]:
-        """Return the metrics of the last run by name, once; those that fail are left out."""
-        states, self._states = self._states, {}
-        for metric, state in states.values():
+        """Return the metrics by name; those that fail are left out."""
+        for metric, state in self._states.values():
             with self._sight.guarded(self._kind), contextlib.nullcontext() if self._additions[id(metric)] else _put_back(metric):
                 result = metric.stateless_result(state)
                 for name, number in (result if isinstance(result, dict) else {metric.name: result}).items():
@@ -75,8 +69,7 @@ class BatchMetrics:
         if self._in_python:
             with self._sight.guarded(self._kind):
                 raise LookupError("they keep their state outside of variables")
-        numbers, self._numbers = self._numbers, {}
-        return numbers
+        return self._numbers
 
     def _take(self, name: str, number: Any) -> None:
         if number is not None:

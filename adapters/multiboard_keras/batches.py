@@ -186,8 +186,8 @@ class Batches:
         if batch is None or not self.in_fit():
             return None  # train_on_batch, or a fit without this callback after one that ended in an exception
         done = min(batch + self._model.steps_per_execution, self._fit.params.get("steps") or sys.maxsize)
+        first, _ = self._steps.of(batch)
         step, complete = self._steps.of(done - 1)
-        first = step if done == batch + 1 else self._steps.of(batch)[0]
         every = self._options.every
         capture = self._epoch_due or (every > 0 and step // every > (first - 1) // every)
         metrics = self._options.batches > 0 and self._metrics_due(first, step, batch, done)

@@ -14,7 +14,7 @@ from multiboard import tags
 from multiboard_keras.examples import Examples
 from multiboard_keras.reads import ParameterReads
 from multiboard_keras.sight import replaced
-from multiboard_keras.train_step import EXTRAS, SIZE, TrainStep
+from multiboard_keras.train_step import EXTRAS, SIZE, TrainStep, logs_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -195,7 +195,7 @@ class TrainFunction:
         if keras.backend.backend() == "jax":
             self.draws = not isinstance(args[1], (list, tuple))  # as in older versions of Keras
         result = (self._call_original if variant is None else variant)(*examples.watch(args))
-        logs = result[0] if keras.backend.backend() == "jax" else result
+        logs = logs_of(result)
         found = logs if isinstance(logs, dict) else {}
         extras = found.pop(EXTRAS, {})
         count = int(extras[SIZE]) if SIZE in extras else examples.count

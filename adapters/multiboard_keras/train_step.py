@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from multiboard.exact import Exact
     from multiboard.exact_samples import Kept
     from multiboard.selection import Selection
+    from multiboard_keras.additions import Additions
     from multiboard_keras.scopes_tensorflow import Scopes
 
     Function = Callable[..., Any]
@@ -101,7 +102,7 @@ class TrainStep:
         self.groups = groups
         self._model, self._scopes, self._exact = model, scopes, exact
         self._names = Names(model)
-        self._metrics = BatchMetrics(model, METRICS)
+        self._additions: dict[int, Additions] = {}
         self._inner: Function = model.train_step
         self._activations = None if activations is None else Activations(model, activations, exact)
 
@@ -123,11 +124,12 @@ class TrainStep:
 
     def _run(self, *args: Any, **kwargs: Any) -> Any:
         sight = Sight(self.problems)
+        metrics = BatchMetrics(self._model, sight, METRICS, self._additions)
         updates = Updates(self._model, self.groups or (), self._names, sight, CAPTURE, self._exact)
         calls = FirstCalls(self._model) if self.groups and not self.layer_calls else None
         with contextlib.ExitStack() as stack:
             if self.metrics:
-                self._metrics.watch(sight, stack)
+                metrics.watch(stack)
             if self.groups is not None:
                 updates.watch(stack)
             if self._scopes is not None:
@@ -141,12 +143,11 @@ class TrainStep:
         self.layer_calls = self.layer_calls if calls is None else tuple(calls.order)
         extras = self._captured(updates)
         if self.metrics:
-            extras |= self._numbers(_logs(result), {} if self.groups else extras.pop(RATE, {}), sight)
+            extras |= self._numbers(metrics.numbers(), logs_of(result), {} if self.groups else extras.pop(RATE, {}), sight)
         return _with_extras(result, extras | _size(args, sight))
 
-    def _numbers(self, logs: Any, rates: dict[str, Any], sight: Sight) -> dict[str, Any]:
+    def _numbers(self, own: dict[str, Any], logs: Any, rates: dict[str, Any], sight: Sight) -> dict[str, Any]:
         """Return the metrics of the batch and learning rates as extras."""
-        own = self._metrics.numbers()
         names = frozenset(logs if isinstance(logs, dict) else ())
         self.stacked, self.apart = (), names
         if keras.backend.backend() != "torch":  # whose numbers the run stacks, if they are on a device
@@ -173,8 +174,8 @@ def _fits(number: Any) -> bool:
     return tuple(number.shape) == () and keras.backend.standardize_dtype(number.dtype) in _IN_FLOAT32
 
 
-def _logs(result: Any) -> Any:
-    """Return the logs in the result of a train step."""
+def logs_of(result: Any) -> Any:
+    """Return the logs in the result of a train step or a train function."""
     return result[0] if keras.backend.backend() == "jax" else result
 
 
@@ -189,10 +190,8 @@ def _size(args: tuple[Any, ...], sight: Sight) -> dict[str, Any]:
 
 def _with_extras(result: Any, extras: Mapping[str, Any]) -> Any:
     """Return the result of a train step with more extras in its logs."""
-    if keras.backend.backend() == "jax":
-        logs, state = result
-        return _with_more(logs, extras), state
-    return _with_more(result, extras)
+    logs = _with_more(logs_of(result), extras)
+    return (logs, result[1]) if keras.backend.backend() == "jax" else logs
 
 
 def _with_more(logs: Any, extras: Mapping[str, Any]) -> Any:

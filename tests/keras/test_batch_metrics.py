@@ -111,21 +111,26 @@ def test_every_output_has_its_losses_and_metrics_under_the_names_of_keras(fit, v
         np.testing.assert_allclose(data.scalars[tag].value, means, rtol=1e-5, err_msg=tag)
 
 
+class Own(keras.Model):
+    """A model with a metric in an attribute, which gets one update with each of what `values` makes of the targets of a batch."""
+
+    def __init__(self, metric, *values):
+        super().__init__()
+        self.fc = keras.layers.Dense(3, name="fc")
+        self.metric = metric
+        self.values = values
+
+    def call(self, x):
+        return self.fc(x)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        for value in self.values:
+            self.metric.update_state(value(y))
+        return super().compute_metrics(x, y, y_pred, sample_weight)
+
+
 def test_a_metric_of_the_users_own_counts_per_batch(fit, vectors):
-    class Own(keras.Model):
-        def __init__(self):
-            super().__init__()
-            self.fc = keras.layers.Dense(3, name="fc")
-            self.largest = keras.metrics.Mean(name="largest")
-
-        def call(self, x):
-            return self.fc(x)
-
-        def compute_metrics(self, x, y, y_pred, sample_weight=None):
-            self.largest.update_state(keras.ops.max(y))
-            return super().compute_metrics(x, y, y_pred, sample_weight)
-
-    model = Own()
+    model = Own(keras.metrics.Mean(name="largest"), keras.ops.max)
     model.compile(keras.optimizers.SGD(0.1), loss="mse")
     data = fit(model, callback={"update_freq": "batch"})
     expected = [vectors[1][start : start + BATCH].max() for start in range(0, 56, BATCH)]
@@ -165,28 +170,17 @@ class Doubled(keras.metrics.Sum):
 
 @pytest.mark.parametrize(("metric", "expected"), [(Above, np.mean), (Doubled, lambda values: 2 * np.sum(values))])
 def test_a_mean_or_sum_of_the_users_own_counts_per_batch(fit, vectors, metric, expected):
-    class Own(keras.Model):
-        def __init__(self):
-            super().__init__()
-            self.fc = keras.layers.Dense(3)
-            self.metric = metric(name="own")
+    def sizes(y):
+        return keras.ops.mean(keras.ops.abs(y), axis=-1)
 
-        def call(self, x):
-            return self.fc(x)
-
-        def compute_metrics(self, x, y, y_pred, sample_weight=None):
-            sizes = keras.ops.mean(keras.ops.abs(y), axis=-1)
-            self.metric.update_state(sizes[:4])  # two updates in one batch
-            self.metric.update_state(keras.ops.max(sizes) + sizes[4:])  # all of them above the first ones
-            return super().compute_metrics(x, y, y_pred, sample_weight)
-
-    model = Own()
+    # The second update of a batch is above the first one.
+    model = Own(metric(name="own"), lambda y: sizes(y)[:4], lambda y: keras.ops.max(sizes(y)) + sizes(y)[4:])
     model.compile(keras.optimizers.SGD(0.1), loss="mse", metrics=["mae"])
     data = fit(model, callback={"update_freq": "batch"})
     wanted = []
     for start in range(0, 56, BATCH):
-        sizes = np.abs(vectors[1][start : start + BATCH].astype(np.float64)).mean(axis=1)
-        wanted.append(expected(np.concatenate([sizes[:4], sizes.max() + sizes[4:]])))
+        found = np.abs(vectors[1][start : start + BATCH].astype(np.float64)).mean(axis=1)
+        wanted.append(expected(np.concatenate([found[:4], found.max() + found[4:]])))
     np.testing.assert_allclose(data.scalars["train/own"].value, wanted, rtol=1e-5)
 
 
@@ -259,20 +253,7 @@ def test_a_metric_that_fails_leaves_the_others_alone(fit, vectors):
         def stateless_result(self, metric_variables):  # noqa: ARG002
             raise RuntimeError("no result")
 
-    class Own(keras.Model):
-        def __init__(self):
-            super().__init__()
-            self.fc = keras.layers.Dense(3)
-            self.failing = Failing(name="failing")
-
-        def call(self, x):
-            return self.fc(x)
-
-        def compute_metrics(self, x, y, y_pred, sample_weight=None):
-            self.failing.update_state(keras.ops.max(y))
-            return super().compute_metrics(x, y, y_pred, sample_weight)
-
-    model = Own()
+    model = Own(Failing(name="failing"), keras.ops.max)
     model.compile(keras.optimizers.SGD(0.0), loss="mse", metrics=["mae"])
     with pytest.warns(mb.MultiboardWarning) as said:
         scalars = fit(model, callback={"update_freq": "batch"}).scalars
