@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from multiboard_keras.means import means_in
+from multiboard_keras.metric_parts import inside
 from multiboard_keras.sight import replaced
 
 if TYPE_CHECKING:
@@ -32,13 +34,6 @@ def adds_only(metric: Any) -> bool:
     return bool(of_parts) and of_parts == {id(variable) for variable in metric.variables} and all(map(adds_only, parts))
 
 
-def inside(metric: Any) -> list[Any]:
-    """Return the metrics in the attributes of another one; the container of compiled ones has them as `metrics`."""
-    values = [*vars(metric).values(), getattr(metric, "metrics", [])]
-    found = [item for value in values for item in (value if isinstance(value, list) else [value])]
-    return [*{id(item): item for item in found if isinstance(item, keras.metrics.Metric)}.values()]
-
-
 class Additions:
     """Notes what updates of a metric add to its variables.
 
@@ -47,11 +42,14 @@ class Additions:
 
     Attributes:
         metric: that of the argument.
+        means: see `means_in`; None where divisions are compiled, and for what does more than to add.
     """
 
     def __init__(self, metric: Any) -> None:
         self.metric = metric
         self._variables = metric.variables if adds_only(metric) else []
+        eager = bool(self._variables) and keras.backend.backend() == "torch"
+        self.means = means_in(metric) if eager else None
         self._added: dict[int, list[Tensor]] = {}
 
     def __bool__(self) -> bool:

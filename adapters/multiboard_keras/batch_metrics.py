@@ -16,7 +16,9 @@ import keras
 import numpy as np
 
 from multiboard_keras._compat import compiled_loss
-from multiboard_keras.additions import Additions, inside
+from multiboard_keras.additions import Additions
+from multiboard_keras.means import divide
+from multiboard_keras.metric_parts import inside, parts
 from multiboard_keras.sight import replaced
 
 if TYPE_CHECKING:
@@ -62,14 +64,22 @@ class BatchMetrics:
     def numbers(self) -> dict[str, Tensor]:
         """Return the metrics by name; those that fail are left out."""
         for metric, state in self._states.values():
-            with self._sight.guarded(self._kind), contextlib.nullcontext() if self._additions[id(metric)] else _put_back(metric):
-                result = metric.stateless_result(state)
-                for name, number in (result if isinstance(result, dict) else {metric.name: result}).items():
-                    self._take(name, number)
+            with self._sight.guarded(self._kind):
+                additions = self._additions[id(metric)]
+                if additions.means:
+                    self._numbers |= divide(additions.means, state)
+                else:
+                    self._take_result(metric, state, contextlib.nullcontext() if additions else _put_back(metric))
         if self._in_python:
             with self._sight.guarded(self._kind):
                 raise LookupError("they keep their state outside of variables")
         return self._numbers
+
+    def _take_result(self, metric: Any, state: list[Tensor], context: contextlib.AbstractContextManager[None]) -> None:
+        with context:
+            result = metric.stateless_result(state)
+        for name, number in (result if isinstance(result, dict) else {metric.name: result}).items():
+            self._take(name, number)
 
     def _take(self, name: str, number: Any) -> None:
         if number is not None:
@@ -101,7 +111,7 @@ class BatchMetrics:
         self._states[id(metric)] = metric, added if state is None else [a + b for a, b in zip(state, added, strict=True)]
 
     def _update_again(self, metric: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._in_python = self._in_python or any(_is_hidden(part) for part in _parts(metric))
+        self._in_python = self._in_python or any(_is_hidden(part) for part in parts(metric))
         if metric.variables:
             with _put_back(metric):
                 _, state = self._states.get(id(metric)) or (metric, metric.stateless_reset_state())
@@ -135,7 +145,7 @@ class BatchMetrics:
 def _put_back(metric: Any) -> Iterator[None]:
     """Let a computation of ours change no attribute of a metric or of those inside it, and not reach those without variables."""
     with contextlib.ExitStack() as stack:
-        for part in _parts(metric):
+        for part in parts(metric):
             namespace = vars(part)
             stack.callback(_set_attributes, namespace, dict(namespace))
             namespace |= {name: copy.copy(value) for name, value in namespace.items() if isinstance(value, _CHANGEABLE)}
@@ -152,9 +162,3 @@ def _set_attributes(namespace: dict[str, Any], attributes: dict[str, Any]) -> No
 def _is_hidden(metric: Any) -> bool:
     """Whether a metric has no variables, nor others inside it that may have."""
     return not metric.variables and not inside(metric)
-
-
-def _parts(metric: Any) -> Iterator[Any]:
-    yield metric
-    for part in inside(metric):
-        yield from _parts(part)

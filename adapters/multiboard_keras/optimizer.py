@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import keras
 
 from multiboard import tags
+from multiboard.torch_values import on_host
 from multiboard_keras import statistics
 from multiboard_keras._compat import buffers, built_variables
 from multiboard_keras.exact import ExactTensors
@@ -193,7 +194,9 @@ class Updates:
         return _Update(optimizer, variables, own, before, kept)
 
     def _take_rate(self, name: str, optimizer: Any) -> None:
-        self._rates[name] = keras.ops.copy(keras.ops.convert_to_tensor(optimizer.learning_rate))
+        rate = keras.ops.convert_to_tensor(optimizer.learning_rate)
+        number = on_host([rate])
+        self._rates[name] = keras.ops.copy(rate) if number is None else number[0]
 
     def _not_yet_updated(self, name: str, variables: list[Any]) -> list[Any]:
         own = [variable for variable in variables if identity(variable) not in self._updated]

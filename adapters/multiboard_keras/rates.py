@@ -9,7 +9,7 @@ import keras
 from multiboard import tags
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 
 def rates_by_tag(model: Any, optimizers: Mapping[str, Any], rates: Mapping[str, Any]) -> dict[str, Any]:
@@ -28,16 +28,14 @@ def rates_by_tag(model: Any, optimizers: Mapping[str, Any], rates: Mapping[str, 
 
 def find_optimizers(model: Any) -> dict[str, Any]:
     """Return the optimizers among the attributes of a model, by attribute; those in lists and dicts as 'attribute/key'."""
-    own = {"optimizer": model.optimizer, **vars(model)}
-    inside = [(f"{name}/{key}", one) for name, value in own.items() if name[:1] != "_" for key, one in _members(value)]
+    attributes = {"optimizer": model.optimizer, **vars(model)}
     found: dict[int, tuple[str, Any]] = {}
-    for name, one in (*own.items(), *inside):
-        if isinstance(one, keras.optimizers.Optimizer):
-            found.setdefault(id(one), (name, one))
+    for name, value in attributes.items():
+        if isinstance(value, keras.optimizers.Optimizer):
+            found.setdefault(id(value), (name, value))
+    for name, value in attributes.items():
+        if isinstance(value, (dict, list, tuple)) and name[:1] != "_":
+            for key, one in value.items() if isinstance(value, dict) else enumerate(value):
+                if isinstance(one, keras.optimizers.Optimizer):
+                    found.setdefault(id(one), (f"{name}/{key}", one))
     return dict(found.values())
-
-
-def _members(value: Any) -> Iterable[tuple[Any, Any]]:
-    if isinstance(value, dict):
-        return list(value.items())
-    return enumerate(value) if isinstance(value, (list, tuple)) else ()
