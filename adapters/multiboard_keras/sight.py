@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from multiboard_keras._compat import trace_level
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+
+_NOTHING: Final = object()
 
 
 class replaced:  # noqa: N801  # used like a function
@@ -30,12 +33,12 @@ class replaced:  # noqa: N801  # used like a function
 
     def __enter__(self) -> None:
         """Put the replacement there."""
-        self._before = self._namespace.get(self._name, self)  # itself if the instance has none of its own
+        self._before = self._namespace.get(self._name, _NOTHING)  # the instance has as a rule none of its own
         self._namespace[self._name] = self._replacement
 
     def __exit__(self, *_: object) -> None:
         """Put back what was there."""
-        if self._before is self:
+        if self._before is _NOTHING:
             del self._namespace[self._name]
         else:
             self._namespace[self._name] = self._before
