@@ -6,7 +6,6 @@ repeated.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import operator
 from typing import TYPE_CHECKING, Any
@@ -15,10 +14,10 @@ import keras
 
 from multiboard_keras.means import means_in
 from multiboard_keras.metric_parts import inside
-from multiboard_keras.sight import replaced
+from multiboard_keras.sight import Replacements
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     Tensor = Any
 
@@ -35,7 +34,7 @@ def adds_only(metric: Any) -> bool:
 
 
 class Additions:
-    """Notes what updates of a metric add to its variables.
+    """Notes what updates of a metric add to its variables, as a context of each.
 
     Args:
         metric: if it does more than to add, nothing is noted.
@@ -47,35 +46,37 @@ class Additions:
 
     def __init__(self, metric: Any) -> None:
         self.metric = metric
-        self._variables = metric.variables if adds_only(metric) else []
-        eager = bool(self._variables) and keras.backend.backend() == "torch"
+        variables = metric.variables if adds_only(metric) else []
+        eager = bool(variables) and keras.backend.backend() == "torch"
         self.means = means_in(metric) if eager else None
-        self._added: dict[int, list[Tensor]] = {}
+        self._replacements = Replacements()
+        for place, variable in enumerate(variables):
+            self._replacements.add(variable, "assign_add", functools.partial(self._noting, place))
+        self._count = len(variables)
+        self._added: list[list[Tensor]] = []
 
     def __bool__(self) -> bool:
         """Whether anything will be noted."""
-        return bool(self._variables)
+        return self._count > 0
 
-    @contextlib.contextmanager
-    def noting(self) -> Iterator[None]:
-        """Note what is added inside."""
-        self._added = {id(variable): [] for variable in self._variables}
-        with contextlib.ExitStack() as stack:
-            for variable in self._variables:
-                stack.enter_context(replaced(variable, "assign_add", self._noting(variable)))
-            yield
+    def __enter__(self) -> None:
+        """Begin to note what is added."""
+        self._added = [[] for _ in range(self._count)]
+        self._replacements.__enter__()
+
+    def __exit__(self, *_: object) -> None:
+        """End it."""
+        self._replacements.__exit__()
 
     def take(self) -> list[Tensor] | None:
         """Return what was added, one tensor or number per variable of the metric, or None if one is not known; forget it."""
-        added, self._added = [*self._added.values()], {}
+        added, self._added = self._added, []
         return [functools.reduce(operator.add, values) for values in added] if added and all(added) else None
 
-    def _noting(self, variable: Any) -> Callable[..., Any]:
-        original: Callable[..., Any] = variable.assign_add
-
+    def _noting(self, place: int, original: Callable[..., Any]) -> Callable[..., Any]:
         def assign_add(value: Any) -> Any:
             result = original(value)
-            self._added[id(variable)].append(value)
+            self._added[place].append(value)
             return result
 
         return assign_add

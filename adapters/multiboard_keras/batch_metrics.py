@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import inspect
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,12 +20,11 @@ from multiboard_keras._compat import compiled_loss
 from multiboard_keras.additions import Additions
 from multiboard_keras.means import divide
 from multiboard_keras.metric_parts import inside, parts
-from multiboard_keras.sight import replaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from multiboard_keras.sight import Sight
+    from multiboard_keras.sight import Replacements, Sight
 
     Tensor = Any
     Function = Callable[..., Any]
@@ -33,33 +33,36 @@ _CHANGEABLE: Final = (list, dict, set, bytearray, np.ndarray)
 
 
 class BatchMetrics:
-    """The metrics of the batch of one run of a train step.
+    """The metrics of the batch of one run of a train step after the other.
 
     Args:
         model: a compiled model.
         sight: tells what can be seen, and keeps what goes wrong.
         kind: under which `sight` keeps it.
-        additions: those of earlier runs, by the identity of the metric; gets those of this one.
     """
 
-    def __init__(self, model: Any, sight: Sight, kind: str, additions: dict[int, Additions]) -> None:
+    def __init__(self, model: Any, sight: Sight, kind: str) -> None:
         self._model = model
         self._sight = sight
         self._kind = kind
-        self._additions = additions
+        self._additions: dict[int, Additions] = {}
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a run, with nothing left of the last one."""
         self._states: dict[int, tuple[Any, list[Tensor]]] = {}
         self._numbers: dict[str, Tensor] = {}
         self._in_python = False
 
-    def watch(self, stack: contextlib.ExitStack) -> None:
-        """Replace methods of the model and its metrics until the stack is left."""
+    def watch(self, replacements: Replacements) -> None:
+        """Add the methods of the model and its metrics that are to be replaced in a run."""
         with self._sight.guarded(self._kind):
             loss = compiled_loss(self._model)
             by_output = {id(tracker) for tracker in loss.metrics} if loss is not None else set()
             for metric in self._model.metrics:
                 if id(metric) not in by_output:
-                    stack.enter_context(replaced(metric, "update_state", self._watched_update(metric)))
-            stack.enter_context(replaced(self._model, "compute_metrics", self._watched_compute()))
+                    replacements.add(metric, "update_state", functools.partial(self._watched_update, metric))
+            replacements.add(self._model, "compute_metrics", self._watched_compute)
 
     def numbers(self) -> dict[str, Tensor]:
         """Return the metrics by name; those that fail are left out."""
@@ -86,16 +89,14 @@ class BatchMetrics:
             with self._sight.guarded(self._kind):
                 self._numbers[name] = keras.ops.stop_gradient(keras.ops.convert_to_tensor(number))
 
-    def _watched_update(self, metric: Any) -> Function:
-        original: Function = metric.update_state
-
+    def _watched_update(self, metric: Any, original: Function) -> Function:
         def update_state(*args: Any, **kwargs: Any) -> Any:
             if not self._sight.is_clear():
                 return original(*args, **kwargs)
             additions = self._additions.get(id(metric))
             if not additions:  # a metric that was not built yet has no variables
                 additions = self._additions[id(metric)] = Additions(metric)
-            with additions.noting():
+            with additions:
                 result = original(*args, **kwargs)
             with self._sight.guarded(self._kind):
                 if (added := additions.take()) is not None:
@@ -117,9 +118,7 @@ class BatchMetrics:
                 _, state = self._states.get(id(metric)) or (metric, metric.stateless_reset_state())
                 self._states[id(metric)] = metric, metric.stateless_update_state(state, *args, **kwargs)
 
-    def _watched_compute(self) -> Function:
-        compute: Function = self._model.compute_metrics
-
+    def _watched_compute(self, compute: Function) -> Function:
         def compute_metrics(*args: Any, **kwargs: Any) -> Any:
             result = compute(*args, **kwargs)
             loss = compiled_loss(self._model)  # which a model of one output has not

@@ -21,14 +21,13 @@ from multiboard_keras.gradients import true_gradients
 from multiboard_keras.layers import identity
 from multiboard_keras.optimizer_state import is_float, states
 from multiboard_keras.rates import find_optimizers, rates_by_tag
-from multiboard_keras.sight import replaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from multiboard.exact import Exact
     from multiboard_keras.layers import Names
-    from multiboard_keras.sight import Sight
+    from multiboard_keras.sight import Replacements, Sight
 
     Tensor = Any
 
@@ -55,7 +54,7 @@ class _Update(NamedTuple):
 
 
 class Updates:
-    """What one run of a train step shows of its optimizers, and of the buffers after it.
+    """What one run of a train step after the other shows of its optimizers, and of the buffers after it.
 
     Args:
         model: a compiled model.
@@ -74,31 +73,41 @@ class Updates:
     def __init__(
         self, model: Any, groups: Sequence[str], names: Names, sight: Sight, kind: str, exact: Exact | None = None
     ) -> None:
-        self.descriptions: dict[str, str] = {}
-        self.notes: list[tuple[str, str]] = []
         self._model = model
-        self._groups = groups
+        self._wanted = groups
         self._names = names
         self._sight = sight
         self._look = functools.partial(sight.guarded, kind)
         self._optimizers: dict[str, Any] = {}
-        self._rates: dict[str, Tensor] = {}
-        self._draft: Any = None
         self.exact = ExactTensors(model, exact)
-        self._updated: set[int] = set()
-        self._inside = False
+        self.forget()
 
-    def watch(self, stack: contextlib.ExitStack) -> None:
-        """Start a capture, and replace methods of the optimizers until the stack is left, at the end of the train step."""
-        with self._look():
-            self._draft = statistics.start(self._model) if self._groups else None
-        if self._draft is None:
-            self._groups = ()
+    def watch(self, replacements: Replacements) -> None:
+        """Add the methods of the optimizers that are to be replaced in a run."""
         with self._look():
             self._optimizers = find_optimizers(self._model)
             for name, optimizer in self._optimizers.items():
                 for method in ("apply", "stateless_apply"):
-                    stack.enter_context(replaced(optimizer, method, self._watched(name, optimizer, method)))
+                    replacements.add(optimizer, method, functools.partial(self._watched, name, optimizer, method))
+
+    def forget(self) -> None:
+        """Forget the last run."""
+        self.descriptions: dict[str, str] = {}
+        self.notes: list[tuple[str, str]] = []
+        self._groups: Sequence[str] = ()
+        self._rates: dict[str, Tensor | float] = {}
+        self._draft: Any = None
+        self.exact.begin()
+        self._updated: set[int] = set()
+        self._inside = False
+
+    def begin(self) -> None:
+        """Begin a run, with a capture if there is anything to capture."""
+        self.forget()
+        if self._wanted:
+            with self._look():
+                self._draft = statistics.start(self._model)
+                self._groups = self._wanted
 
     def add_buffers(self, result: Any) -> None:
         """Take the buffers into the capture as the train step leaves them.
@@ -110,7 +119,7 @@ class Updates:
             if tags.BUFFERS in self._groups:
                 self._take_buffers(result)
 
-    def rates(self) -> dict[str, Tensor]:
+    def rates(self) -> dict[str, Tensor | float]:
         """Return the learning rates by tag, with the optimizer's name if there are several."""
         return rates_by_tag(self._model, self._optimizers, self._rates)
 
@@ -125,9 +134,7 @@ class Updates:
 
     # ------------------------------------------------------------------ where it looks
 
-    def _watched(self, name: str, optimizer: Any, method: str) -> Callable[..., Any]:
-        original = getattr(optimizer, method)
-
+    def _watched(self, name: str, optimizer: Any, method: str, original: Callable[..., Any]) -> Callable[..., Any]:
         def watched(*args: Any, **kwargs: Any) -> Any:
             if self._inside or self._sight.busy or not self._is_first(name):
                 return original(*args, **kwargs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from multiboard_keras._compat import trace_level
 
@@ -44,6 +44,69 @@ class replaced:  # noqa: N801  # used like a function
             self._namespace[self._name] = self._before
 
 
+class Replacements:
+    """Replaces methods of instances for a while; to be entered any number of times."""
+
+    def __init__(self) -> None:
+        self._methods: list[_Method] = []
+
+    def add(self, target: Any, name: str, make: Callable[[Any], Callable[..., Any]]) -> None:
+        """Add a method.
+
+        Args:
+            target: the instance.
+            name: of the method.
+            make: returns what stands there meanwhile, for what stood there before.
+        """
+        self._methods.append(_method(target, name, make))
+
+    def __enter__(self) -> None:
+        """Put the replacements there."""
+        for place, (namespace, name, before, replacement, _, _) in enumerate(self._methods):
+            if namespace.get(name, _NOTHING) is not before:
+                namespace[name] = self._made_anew(place)
+            else:
+                namespace[name] = replacement
+
+    def __exit__(self, *_: object) -> None:
+        """Put back what was there."""
+        for namespace, name, before, *_rest in reversed(self._methods):
+            if before is _NOTHING:
+                namespace.pop(name, None)
+            else:
+                namespace[name] = before
+
+    def _made_anew(self, place: int) -> Callable[..., Any]:
+        """Return the replacement of what somebody else has put there since it was made."""
+        old = self._methods[place]
+        self._methods[place] = new = _method(old.target, old.name, old.make)
+        return new.replacement
+
+
+class _Method(NamedTuple):
+    """A method that is replaced.
+
+    Attributes:
+        namespace: of the instance.
+        name: of the method.
+        before: what stood in the namespace, `_NOTHING` if the instance had none of its own.
+        replacement: what stands there meanwhile.
+        target: the instance.
+        make: makes the replacement.
+    """
+
+    namespace: dict[str, Any]
+    name: str
+    before: object
+    replacement: Callable[..., Any]
+    target: Any
+    make: Callable[[Any], Callable[..., Any]]
+
+
+def _method(target: Any, name: str, make: Callable[[Any], Callable[..., Any]]) -> _Method:
+    return _Method(vars(target), name, vars(target).get(name, _NOTHING), make(getattr(target, name)), target, make)
+
+
 class Sight:
     """Tells in one run of a train step what can be seen, and keeps what goes wrong in looking.
 
@@ -53,6 +116,10 @@ class Sight:
 
     def __init__(self, problems: dict[str, Exception]) -> None:
         self._problems = problems
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a run."""
         self._busy = False
         self._level = trace_level()
 

@@ -13,12 +13,10 @@ import keras
 
 from multiboard import tags
 from multiboard_keras.activations import Activations
-from multiboard_keras.batch_metrics import BatchMetrics
 from multiboard_keras.layer_info import FirstCalls
 from multiboard_keras.layers import Names
 from multiboard_keras.naming import TAKEN
-from multiboard_keras.optimizer import Updates
-from multiboard_keras.sight import Sight
+from multiboard_keras.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -26,8 +24,9 @@ if TYPE_CHECKING:
     from multiboard.exact import Exact
     from multiboard.exact_samples import Kept
     from multiboard.selection import Selection
-    from multiboard_keras.additions import Additions
+    from multiboard_keras.optimizer import Updates
     from multiboard_keras.scopes_tensorflow import Scopes
+    from multiboard_keras.sight import Sight
 
     Function = Callable[..., Any]
 
@@ -42,6 +41,8 @@ EXACT_ACTIVATIONS: Final = "exact_activations"
 RATE: Final = "learning_rate"
 SIZE: Final = "size"
 LAYERS: Final = "layers"
+_CALLS_TO_BUILD: Final = 2
+"""Runs after which layers have made the metrics that they make in their first call."""
 _IN_FLOAT32: Final = frozenset({"float32", "float16", "bfloat16"})
 
 
@@ -102,7 +103,7 @@ class TrainStep:
         self.groups = groups
         self._model, self._scopes, self._exact = model, scopes, exact
         self._names = Names(model)
-        self._additions: dict[int, Additions] = {}
+        self._watch: Watch | None = None
         self._inner: Function = model.train_step
         self._activations = None if activations is None else Activations(model, activations, exact)
 
@@ -123,28 +124,36 @@ class TrainStep:
         return _with_extras(result, extras)
 
     def _run(self, *args: Any, **kwargs: Any) -> Any:
-        sight = Sight(self.problems)
-        metrics = BatchMetrics(self._model, sight, METRICS, self._additions)
-        updates = Updates(self._model, self.groups or (), self._names, sight, CAPTURE, self._exact)
+        watch = self._current_watch()
         calls = FirstCalls(self._model) if self.groups and not self.layer_calls else None
         with contextlib.ExitStack() as stack:
-            if self.metrics:
-                metrics.watch(stack)
-            if self.groups is not None:
-                updates.watch(stack)
+            stack.enter_context(watch)
             if self._scopes is not None:
                 stack.enter_context(self._scopes.watching())
             if calls is not None:
-                with sight.guarded(LAYERS):
+                with watch.sight.guarded(LAYERS):
                     calls.watch(stack)
             result = self._inner(*args, **kwargs)
-            if self.groups is not None:
-                updates.add_buffers(result)
+            if self.groups:
+                watch.updates.add_buffers(result)
         self.layer_calls = self.layer_calls if calls is None else tuple(calls.order)
-        extras = self._captured(updates)
+        extras = self._captured(watch.updates)
         if self.metrics:
-            extras |= self._numbers(metrics.numbers(), logs_of(result), {} if self.groups else extras.pop(RATE, {}), sight)
-        return _with_extras(result, extras | _size(args, sight))
+            rates = {} if self.groups else extras.pop(RATE, {})
+            extras |= self._numbers(watch.metrics.numbers(), logs_of(result), rates, watch.sight)
+        watch.forget()
+        return _with_extras(result, extras | _size(args, watch.sight))
+
+    def _current_watch(self) -> Watch:
+        """Return what looks into this run: as a rule that of the last one."""
+        watch = self._watch
+        if watch is None or self.calls <= _CALLS_TO_BUILD or not watch.fits():
+            metrics = METRICS if self.metrics else None
+            watch = Watch(
+                self._model, self._names, self.problems, metrics=metrics, capture=CAPTURE, groups=self.groups, exact=self._exact
+            )
+            self._watch = None if self.problems else watch
+        return watch
 
     def _numbers(self, own: dict[str, Any], logs: Any, rates: dict[str, Any], sight: Sight) -> dict[str, Any]:
         """Return the metrics of the batch and learning rates as extras."""
