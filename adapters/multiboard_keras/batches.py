@@ -252,7 +252,8 @@ class Batches:
     def _log_numbers(self, due: Due, found: Yield) -> None:
         step = found.step
         if due.metrics and STACK in found.extras and step is not None:
-            self._naming.run.log_again(step.stacked, (found.extras[STACK],), due.step)
+            if step.stacked:
+                self._naming.run.log_again(step.stacked, found.extras[STACK], due.step)
             if not step.apart and not due.capture:
                 return
         rates: Mapping[str, Any] = {}

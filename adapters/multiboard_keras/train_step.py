@@ -19,7 +19,7 @@ from multiboard_keras.naming import TAKEN
 from multiboard_keras.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from multiboard.exact import Exact
     from multiboard.exact_samples import Kept
@@ -49,10 +49,10 @@ _IN_FLOAT32: Final = frozenset({"float32", "float16", "bfloat16"})
 class TrainStep:
     """The train step of a model with extras in its logs.
 
-    The extras are `STACK`: the metrics that float32 holds and, without a capture, the learning rates, as one array `[k]`: one
-    output of a compiled step, and one array to read; `METRICS`: the other ones, by name; `RATE`: learning rates by tag; `CAPTURE`
-    and `ACTIVATIONS`: what `statistics.pending` takes, one row per tag; `EXACT` and `EXACT_ACTIVATIONS`: tensors that are kept
-    element by element; `SIZE`: the number of examples, on TensorFlow.
+    The extras are `STACK`: the metrics that float32 holds and, without a capture, the learning rates, as the one array `[k]` of a
+    tuple: one output of a compiled step, and one array to read; on PyTorch as a tuple of numbers; `METRICS`: the other ones, by
+    name; `RATE`: learning rates by tag; `CAPTURE` and `ACTIVATIONS`: what `statistics.pending` takes, one row per tag; `EXACT` and
+    `EXACT_ACTIVATIONS`: tensors that are kept element by element; `SIZE`: the number of examples, on TensorFlow.
 
     Args:
         model: a compiled model.
@@ -159,14 +159,13 @@ class TrainStep:
         """Return the metrics of the batch and learning rates as extras."""
         names = frozenset(logs if isinstance(logs, dict) else ())
         self.stacked, self.apart = (), names
-        if keras.backend.backend() != "torch":  # whose numbers the run stacks, if they are on a device
-            with sight.guarded(STACK):
-                inside = [name for name, number in own.items() if name in names - TAKEN and _fits(number)]
-                numbers = {f"{tags.TRAIN}{name}": own[name] for name in inside} | rates
-                stack = keras.ops.stack([keras.ops.cast(number, "float32") for number in numbers.values()])
-                self.stacked, self.apart = tuple(numbers), names.difference(inside)
-                return {METRICS: {name: own[name] for name in own.keys() - set(inside)}, STACK: stack}
-        return {METRICS: own, RATE: rates} if rates else {METRICS: own}
+        extras = {METRICS: own, RATE: rates} if rates else {METRICS: own}
+        with sight.guarded(STACK):
+            inside = [name for name, number in own.items() if name in names and name not in TAKEN and _fits(number)]
+            numbers = {f"{tags.TRAIN}{name}": own[name] for name in inside} | rates
+            extras = {METRICS: {name: own[name] for name in own if name not in inside}, STACK: _stacked(numbers.values())}
+            self.stacked, self.apart = tuple(numbers), names.difference(inside)
+        return extras
 
     def _captured(self, updates: Updates) -> dict[str, Any]:
         self.notes += updates.notes
@@ -178,8 +177,17 @@ class TrainStep:
         return extras | ({RATE: rates} if (rates := updates.rates()) else {})
 
 
+def _stacked(numbers: Collection[Any]) -> tuple[Any, ...]:
+    """Return numbers as one array, on PyTorch as they are: the run stacks those that are on a device."""
+    if keras.backend.backend() == "torch":
+        return tuple(numbers)
+    return (keras.ops.stack([keras.ops.cast(number, "float32") for number in numbers]),)
+
+
 def _fits(number: Any) -> bool:
-    """Whether a number is a single one that float32 holds exactly."""
+    """Whether a number is a single one that float32 holds exactly, or one on the host."""
+    if isinstance(number, float):
+        return True
     return tuple(number.shape) == () and keras.backend.standardize_dtype(number.dtype) in _IN_FLOAT32
 
 
