@@ -51,8 +51,8 @@ class TrainStep:
 
     The extras are `STACK`: the metrics that float32 holds and, without a capture, the learning rates, as the one array `[k]` of a
     tuple: one output of a compiled step, and one array to read; on PyTorch as a tuple of numbers; `METRICS`: the other ones, by
-    name; `RATE`: learning rates by tag; `CAPTURE` and `ACTIVATIONS`: what `statistics.pending` takes, one row per tag; `EXACT` and
-    `EXACT_ACTIVATIONS`: tensors that are kept element by element; `SIZE`: the number of examples, on TensorFlow.
+    name; `RATE`: learning rates by tag; `CAPTURE` and `ACTIVATIONS`: what `statistics.pending` takes, one row per tag; `EXACT`
+    and `EXACT_ACTIVATIONS`: tensors that are kept element by element; `SIZE`: the number of examples, on TensorFlow.
 
     Args:
         model: a compiled model.
@@ -159,7 +159,7 @@ class TrainStep:
         """Return the metrics of the batch and learning rates as extras."""
         names = frozenset(logs if isinstance(logs, dict) else ())
         self.stacked, self.apart = (), names
-        extras = {METRICS: own, RATE: rates} if rates else {METRICS: own}
+        extras: dict[str, Any] = {METRICS: own, RATE: rates} if rates else {METRICS: own}
         with sight.guarded(STACK):
             inside = [name for name, number in own.items() if name in names and name not in TAKEN and _fits(number)]
             numbers = {f"{tags.TRAIN}{name}": own[name] for name in inside} | rates
