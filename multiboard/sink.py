@@ -121,7 +121,10 @@ class EventSink:
             value = self._fetched_numbers(value)
         numbers = tuple(map(float32, value.values))
         finite = math.isfinite(sum(numbers))  # False is only a suspicion: finite numbers may have an infinite sum
-        value = value._replace(values=numbers) if finite else self._with_nonfinite_counts(value, numbers)
+        if finite:
+            value = Scalars(value.tags, numbers, value.step, value.wall_time)  # `_replace` takes four times as long
+        else:
+            value = self._with_nonfinite_counts(value, numbers)
         if value.tags:
             self._session.saw(value.step)
             self._writer.begin(value.step)
@@ -182,9 +185,9 @@ class EventSink:
 
     def _fetched_numbers(self, value: Scalars) -> Scalars:
         """Bring all numbers to the host; what cannot be read is reported and counted, what did not come to be is left out."""
-        numbers: dict[str, float] = {}
         if len(value.values) != len(value.tags):
-            value = self._unstacked(value)
+            return self._unstacked(value)
+        numbers: dict[str, float] = {}
         for tag, number in zip(value.tags, value.values, strict=True):
             try:
                 fetched = fetch_scalar(number)
@@ -197,7 +200,7 @@ class EventSink:
     def _unstacked(self, value: Scalars) -> Scalars:
         """Return scalars that are elements of an array as numbers; none of them if it cannot be read."""
         try:
-            return value._replace(values=tuple(fetch_numbers(value)))
+            return Scalars(value.tags, tuple(fetch_numbers(value)), value.step, value.wall_time)
         except Exception as error:  # noqa: BLE001  # as below
             message = f"tags {list(value.tags)} could not be read at step {value.step}: {error}"
             self._reports.drop("scalar", len(value.tags), value.step, message, cause=f"scalars {value.tags} unreadable")

@@ -14,7 +14,7 @@ from multiboard import tags
 from multiboard_keras.examples import Examples
 from multiboard_keras.reads import ParameterReads
 from multiboard_keras.sight import replaced
-from multiboard_keras.train_step import EXTRAS, SIZE, TrainStep, logs_of
+from multiboard_keras.train_step import EXTRAS, SIZE, TrainStep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -122,7 +122,8 @@ class TrainFunction:
         self._model = model
         self._original: Callable[..., Any] = model.train_function
         self._plain = self._capturing = self._keeping = None
-        sized = keras.backend.backend() == "tensorflow"  # elsewhere the number of examples is seen outside of the step
+        self._on_jax = keras.backend.backend() == "jax"
+        self._sized = sized = keras.backend.backend() == "tensorflow"  # elsewhere the number of examples is seen outside
         self.scopes = _scopes(model) if profiled and sized else None
         self.draws = keras.backend.backend() != "torch"
         if seen and (metrics or sized):
@@ -135,6 +136,7 @@ class TrainFunction:
         if seen and groups is not None and exact is not None:
             step = TrainStep(model, metrics=metrics, groups=groups, activations=selection, scopes=self.scopes, exact=exact)
             self._keeping = _Variant(model, step)
+        self._variants = [variant for variant in (self._plain, self._capturing, self._keeping) if variant is not None]
         self._unseen = 0 if self._plain is not None else _CALLS_TO_TRACE
         hidden = not seen and groups is not None and tags.PARAMS in groups
         self.reads = ParameterReads(model) if hidden else None
@@ -181,27 +183,33 @@ class TrainFunction:
 
     def traces(self) -> int:
         """Return how often a train step was traced, or called where it is not traced."""
-        return sum(variant.step.calls for variant in (self._plain, self._capturing, self._keeping) if variant is not None)
+        return sum([variant.step.calls for variant in self._variants])
 
     def _call(self, *args: Any) -> Any:
         due = None if self._listener is None else self._listener.due()
         if self._listener is None or due is None:
             return self._original(*args)
-        variant = self._capturing if due.capture and self._capturing is not None else self._plain
-        if due.capture and self._keeping is not None and self._exact is not None and self._exact.has_step(due.step):
-            variant = self._keeping
-        params = self._read(args) if due.capture else None
-        examples = Examples(shapes=due.shapes, waiting=due.waiting)
-        if keras.backend.backend() == "jax":
+        variant, params = self._plain, None
+        if due.capture:
+            variant, params = self._capturing_one(due), self._read(args)
+        if self._on_jax:
             self.draws = not isinstance(args[1], (list, tuple))  # as in older versions of Keras
-        result = (self._call_original if variant is None else variant)(*examples.watch(args))
-        logs = logs_of(result)
+        examples = None if self._sized and not due.shapes else Examples(shapes=due.shapes, waiting=due.waiting)
+        watched = args if examples is None else examples.watch(args)
+        result = (self._call_original if variant is None else variant)(*watched)
+        logs = result[0] if self._on_jax else result
         found = logs if isinstance(logs, dict) else {}
         extras = found.pop(EXTRAS, {})
-        count = int(extras[SIZE]) if SIZE in extras else examples.count
-        step = None if variant is None else variant.step
-        self._listener.deliver(due, Yield(found, extras, step, count, params, examples.shapes))
+        size, shapes = (None, None) if examples is None else (examples.count, examples.shapes)
+        if SIZE in extras:
+            size = int(extras[SIZE])
+        self._listener.deliver(due, Yield(found, extras, None if variant is None else variant.step, size, params, shapes))
         return result
+
+    def _capturing_one(self, due: Due) -> _Variant | None:
+        if self._keeping is not None and self._exact is not None and self._exact.has_step(due.step):
+            return self._keeping
+        return self._plain if self._capturing is None else self._capturing
 
 
 def remove_left(model: Any) -> None:
