@@ -132,6 +132,25 @@ def test_a_model_with_several_optimizers_is_trained_as_without_the_callback(pair
         np.testing.assert_array_equal(left, right)
 
 
+class Exchange(keras.callbacks.Callback):
+    """Gives a pair another optimizer before its third batch."""
+
+    def on_train_batch_begin(self, batch, logs=None):  # noqa: ARG002
+        if batch == 2:
+            new = optimizers.SGD(0.25)
+            new.build(self.model.left.trainable_variables)
+            self.model.left_optimizer, self.model.parts["left"] = new, (self.model.left, new)
+
+
+@pytest.mark.skipif(backend != "torch", reason="elsewhere a train step that was compiled goes on with the optimizer that it had")
+def test_an_optimizer_that_comes_in_the_middle_of_a_fit_is_seen(pair, vectors, tmp_path):
+    callbacks = [Exchange(), mbk.TensorBoard(tmp_path, every=1, update_freq="batch")]
+    pair().fit(*vectors, batch_size=14, verbose=0, shuffle=False, callbacks=callbacks)
+    data = mb.read(tmp_path)["."]
+    assert data.scalars["train/learning_rate/left_optimizer"].value.tolist() == pytest.approx([0.1, 0.1, 0.25, 0.25])
+    assert data.histograms["grads/left/kernel"].step.tolist() == [0, 1, 2, 3]
+
+
 @pytest.mark.skipif(backend == "jax", reason="Keras on JAX hands no variable to the train step that the model does not have")
 def test_a_subset_of_the_variables_and_one_that_the_model_does_not_have_are_captured(follow):
     outside = keras.Variable(np.ones(3, "float32"), name="temperature")
