@@ -64,9 +64,16 @@ class Additions:
         self._added = [[] for _ in range(self._count)]
         self._replacements.__enter__()
 
-    def __exit__(self, *_: object) -> None:
-        """End it."""
+    def __exit__(self, error: object, *_: object) -> None:
+        """End it; an update that failed has added nothing."""
         self._replacements.__exit__()
+        if error is not None:
+            self._added = []
+
+    @property
+    def active(self) -> bool:
+        """Whether something is being noted, or was and is not taken yet."""
+        return bool(self._added)
 
     def take(self) -> list[Tensor] | None:
         """Return what was added, one tensor or number per variable of the metric, or None if one is not known; forget it."""
@@ -76,7 +83,8 @@ class Additions:
     def _noting(self, place: int, original: Callable[..., Any]) -> Callable[..., Any]:
         def assign_add(value: Any) -> Any:
             result = original(value)
-            self._added[place].append(value)
+            if self._added:
+                self._added[place].append(value)
             return result
 
         return assign_add

@@ -46,6 +46,7 @@ class BatchMetrics:
         self._sight = sight
         self._kind = kind
         self._additions: dict[int, Additions] = {}
+        self._watched: list[Any] = []
         self.begin()
 
     def begin(self) -> None:
@@ -59,10 +60,15 @@ class BatchMetrics:
         with self._sight.guarded(self._kind):
             loss = compiled_loss(self._model)
             by_output = {id(tracker) for tracker in loss.metrics} if loss is not None else set()
-            for metric in self._model.metrics:
-                if id(metric) not in by_output:
+            self._watched = [*self._model.metrics]
+            for identity, metric in {id(metric): metric for metric in self._watched}.items():  # one may be there twice
+                if identity not in by_output:
                     replacements.add(metric, "update_state", functools.partial(self._watched_update, metric))
             replacements.add(self._model, "compute_metrics", self._watched_compute)
+
+    def fits(self) -> bool:
+        """Whether the model still has the metrics whose methods are replaced."""
+        return [*self._model.metrics] == self._watched
 
     def numbers(self) -> dict[str, Tensor]:
         """Return the metrics by name; those that fail are left out."""
@@ -94,6 +100,8 @@ class BatchMetrics:
             if not self._sight.is_clear():
                 return original(*args, **kwargs)
             additions = self._additions.get(id(metric))
+            if additions is not None and additions.active:  # the metric updates itself in its update
+                return original(*args, **kwargs)
             if not additions:  # a metric that was not built yet has no variables
                 additions = self._additions[id(metric)] = Additions(metric)
             with additions:

@@ -90,6 +90,10 @@ class Updates:
                 for method in ("apply", "stateless_apply"):
                     replacements.add(optimizer, method, functools.partial(self._watched, name, optimizer, method))
 
+    def fits(self) -> bool:
+        """Whether the model still has the optimizers whose methods are replaced."""
+        return find_optimizers(self._model) == self._optimizers
+
     def forget(self) -> None:
         """Forget the last run."""
         self.descriptions: dict[str, str] = {}

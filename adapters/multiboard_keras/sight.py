@@ -51,14 +51,15 @@ class Replacements:
         self._methods: list[_Method] = []
 
     def add(self, target: Any, name: str, make: Callable[[Any], Callable[..., Any]]) -> None:
-        """Add a method.
+        """Add a method; a second time it is ignored.
 
         Args:
             target: the instance.
             name: of the method.
             make: returns what stands there meanwhile, for what stood there before.
         """
-        self._methods.append(_method(target, name, make))
+        if not any(method.target is target and method.name == name for method in self._methods):
+            self._methods.append(_method(target, name, make))
 
     def __enter__(self) -> None:
         """Put the replacements there."""

@@ -41,8 +41,6 @@ EXACT_ACTIVATIONS: Final = "exact_activations"
 RATE: Final = "learning_rate"
 SIZE: Final = "size"
 LAYERS: Final = "layers"
-_CALLS_TO_BUILD: Final = 2
-"""Runs after which layers have made the metrics that they make in their first call."""
 _IN_FLOAT32: Final = frozenset({"float32", "float16", "bfloat16"})
 
 
@@ -147,7 +145,7 @@ class TrainStep:
     def _current_watch(self) -> Watch:
         """Return what looks into this run: as a rule that of the last one."""
         watch = self._watch
-        if watch is None or self.calls <= _CALLS_TO_BUILD or not watch.fits():
+        if watch is None or not watch.fits():
             metrics = METRICS if self.metrics else None
             watch = Watch(
                 self._model, self._names, self.problems, metrics=metrics, capture=CAPTURE, groups=self.groups, exact=self._exact

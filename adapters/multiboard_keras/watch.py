@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from typing import TYPE_CHECKING, Any
 
 from multiboard_keras.batch_metrics import BatchMetrics
@@ -49,16 +48,16 @@ class Watch:
         self.metrics = BatchMetrics(model, self.sight, metrics or "")
         self.updates = Updates(model, groups or (), names, self.sight, capture, exact)
         self._replacements = Replacements()
-        self._model, self._attributes = model, [*vars(model).values()]
-        if metrics is not None:
-            self.metrics.watch(self._replacements)
-        if groups is not None:
-            self.updates.watch(self._replacements)
+        self._parts = [part for part, wanted in ((self.metrics, metrics), (self.updates, groups)) if wanted is not None]
+        for part in self._parts:
+            part.watch(self._replacements)
 
     def fits(self) -> bool:
-        """Whether the model has the attributes, and so the metrics and optimizers, that it had when this one was made."""
-        attributes = vars(self._model)
-        return len(attributes) == len(self._attributes) and all(map(operator.is_, attributes.values(), self._attributes))
+        """Whether the model has the metrics and optimizers that it had when this one was made."""
+        try:
+            return all(part.fits() for part in self._parts)
+        except Exception:  # noqa: BLE001  # nothing of ours may end a training
+            return False
 
     def __enter__(self) -> None:
         """Begin to look at a run."""

@@ -280,3 +280,84 @@ def test_a_metric_with_the_name_of_a_number_of_ours_is_left_out_by_name(dense, v
     told = [str(warning.message) for warning in warned]
     assert any("the metric 'epoch' is left out: the tag 'train/epoch'" in message for message in told)
     assert any("'learning_rate' is left out" in message for message in told) == (update_freq == "batch")
+
+
+class Shared(keras.Model):
+    """A model whose metric is also that of its layer: Keras lists it twice."""
+
+    class Counting(keras.layers.Layer):
+        """Hands its input on.
+
+        Args:
+            tracker: notes the mean of it.
+        """
+
+        def __init__(self, tracker):
+            super().__init__()
+            self.tracker = tracker
+
+        def call(self, x):
+            self.tracker.update_state(x)
+            return x
+
+    def __init__(self):
+        super().__init__()
+        self.tracker = keras.metrics.Mean(name="size")
+        self.counting, self.dense = self.Counting(self.tracker), keras.layers.Dense(3)
+
+    def call(self, x):
+        return self.dense(self.counting(x))
+
+
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="Keras fails on JAX with a metric that the model has twice")
+def test_a_metric_that_the_model_has_twice_is_watched_once(fit, vectors):
+    model = Shared()
+    model.compile("sgd", "mse")
+    fit(model, callback={"update_freq": "batch", "every": 2}, epochs=2)
+    assert "assign_add" not in vars(model.tracker.total)
+    model.evaluate(*vectors, verbose=0)
+
+
+class Late(keras.Model):
+    """A model that calls one of its layers, which makes a metric when it is built, from some time on."""
+
+    class Counting(keras.layers.Layer):
+        """Hands its input on."""
+
+        def build(self, _shape):
+            self.tracker = keras.metrics.Mean(name="size")
+
+        def call(self, x):
+            self.tracker.update_state(x)
+            return x
+
+    def __init__(self):
+        super().__init__()
+        self.counting, self.dense = self.Counting(), keras.layers.Dense(3)
+        self.counts = False
+
+    def build(self, shape):
+        self.dense.build(shape)
+
+    def call(self, x):
+        return self.dense(self.counting(x) if self.counts else x)
+
+
+class Begin(keras.callbacks.Callback):
+    """Lets a `Late` model count from its second epoch on."""
+
+    def on_epoch_begin(self, epoch, logs=None):  # noqa: ARG002
+        self.model.counts = epoch > 0
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "torch", reason="elsewhere a train step that was compiled has the metrics that it had"
+)
+def test_a_metric_that_comes_in_the_middle_of_a_fit_counts_per_batch(vectors, tmp_path):
+    model = Late()
+    model.compile("sgd", "mse")
+    callbacks = [Begin(), mbk.TensorBoard(tmp_path, update_freq="batch")]
+    model.fit(*vectors, batch_size=14, epochs=4, verbose=0, shuffle=False, callbacks=callbacks)
+    size = mb.read(tmp_path)["."].scalars["train/size"]
+    means = vectors[0].reshape(4, 14, 4).mean(axis=(1, 2))
+    assert size.value[-8:].tolist() == pytest.approx([*means, *means], abs=1e-6)

@@ -133,21 +133,34 @@ def test_a_model_with_several_optimizers_is_trained_as_without_the_callback(pair
 
 
 class Exchange(keras.callbacks.Callback):
-    """Gives a pair another optimizer before its third batch."""
+    """Gives a pair another optimizer before its third batch.
+
+    Args:
+        attribute: as an attribute of its own; otherwise in a dict.
+    """
+
+    def __init__(self, *, attribute):
+        super().__init__()
+        self.attribute = attribute
 
     def on_train_batch_begin(self, batch, logs=None):  # noqa: ARG002
         if batch == 2:
             new = optimizers.SGD(0.25)
             new.build(self.model.left.trainable_variables)
-            self.model.left_optimizer, self.model.parts["left"] = new, (self.model.left, new)
+            self.model.parts["left"] = self.model.left, new
+            self.model.left_optimizer = new if self.attribute else None
+            self.model.others["left"] = new
 
 
 @pytest.mark.skipif(backend != "torch", reason="elsewhere a train step that was compiled goes on with the optimizer that it had")
-def test_an_optimizer_that_comes_in_the_middle_of_a_fit_is_seen(pair, vectors, tmp_path):
-    callbacks = [Exchange(), mbk.TensorBoard(tmp_path, every=1, update_freq="batch")]
-    pair().fit(*vectors, batch_size=14, verbose=0, shuffle=False, callbacks=callbacks)
+@pytest.mark.parametrize(("attribute", "name"), [(True, "left_optimizer"), (False, "others/left")])
+def test_an_optimizer_that_comes_in_the_middle_of_a_fit_is_seen(pair, vectors, tmp_path, attribute, name):
+    callbacks = [Exchange(attribute=attribute), mbk.TensorBoard(tmp_path, every=1, update_freq="batch")]
+    model = pair()
+    model.others = {"left": model.left_optimizer}
+    model.fit(*vectors, batch_size=14, verbose=0, shuffle=False, callbacks=callbacks)
     data = mb.read(tmp_path)["."]
-    assert data.scalars["train/learning_rate/left_optimizer"].value.tolist() == pytest.approx([0.1, 0.1, 0.25, 0.25])
+    assert data.scalars[f"train/learning_rate/{name}"].value[-2:].tolist() == pytest.approx([0.25, 0.25])
     assert data.histograms["grads/left/kernel"].step.tolist() == [0, 1, 2, 3]
 
 
