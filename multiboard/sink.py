@@ -121,10 +121,7 @@ class EventSink:
             value = self._fetched_numbers(value)
         numbers = tuple(map(float32, value.values))
         finite = math.isfinite(sum(numbers))  # False is only a suspicion: finite numbers may have an infinite sum
-        if finite:
-            value = Scalars(value.tags, numbers, value.step, value.wall_time)  # `_replace` takes more than twice as long
-        else:
-            value = self._with_nonfinite_counts(value, numbers)
+        value = value._replace(values=numbers) if finite else self._with_nonfinite_counts(value, numbers)
         if value.tags:
             self._session.saw(value.step)
             self._writer.begin(value.step)
@@ -200,7 +197,7 @@ class EventSink:
     def _unstacked(self, value: Scalars) -> Scalars:
         """Return scalars that are elements of an array as numbers; none of them if it cannot be read."""
         try:
-            return Scalars(value.tags, tuple(fetch_numbers(value)), value.step, value.wall_time)
+            return value._replace(values=tuple(fetch_numbers(value)))
         except Exception as error:  # noqa: BLE001  # as below
             message = f"tags {list(value.tags)} could not be read at step {value.step}: {error}"
             self._reports.drop("scalar", len(value.tags), value.step, message, cause=f"scalars {value.tags} unreadable")

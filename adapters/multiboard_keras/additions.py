@@ -40,12 +40,10 @@ class Additions:
         metric: if it does more than to add, nothing is noted.
 
     Attributes:
-        metric: that of the argument.
         means: see `means_in`; None where divisions are compiled, and for what does more than to add.
     """
 
     def __init__(self, metric: Any) -> None:
-        self.metric = metric
         variables = metric.variables if adds_only(metric) else []
         eager = bool(variables) and keras.backend.backend() == "torch"
         self.means = means_in(metric) if eager else None

@@ -61,8 +61,8 @@ class BatchMetrics:
             loss = compiled_loss(self._model)
             by_output = {id(tracker) for tracker in loss.metrics} if loss is not None else set()
             self._watched = [*self._model.metrics]
-            for identity, metric in {id(metric): metric for metric in self._watched}.items():  # one may be there twice
-                if identity not in by_output:
+            for metric in self._watched:
+                if id(metric) not in by_output:
                     replacements.add(metric, "update_state", functools.partial(self._watched_update, metric))
             replacements.add(self._model, "compute_metrics", self._watched_compute)
 

@@ -51,7 +51,7 @@ class Replacements:
         self._methods: list[_Method] = []
 
     def add(self, target: Any, name: str, make: Callable[[Any], Callable[..., Any]]) -> None:
-        """Add a method; a second time it is ignored.
+        """Add a method; a second time it is ignored, as that of a metric which Keras lists twice.
 
         Args:
             target: the instance.

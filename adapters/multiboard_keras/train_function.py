@@ -14,7 +14,7 @@ from multiboard import tags
 from multiboard_keras.examples import Examples
 from multiboard_keras.reads import ParameterReads
 from multiboard_keras.sight import replaced
-from multiboard_keras.train_step import EXTRAS, SIZE, TrainStep
+from multiboard_keras.train_step import EXTRAS, SIZE, TrainStep, logs_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -122,8 +122,7 @@ class TrainFunction:
         self._model = model
         self._original: Callable[..., Any] = model.train_function
         self._plain = self._capturing = self._keeping = None
-        self._on_jax = keras.backend.backend() == "jax"
-        self._sized = sized = keras.backend.backend() == "tensorflow"  # elsewhere the number of examples is seen outside
+        sized = keras.backend.backend() == "tensorflow"  # elsewhere the number of examples is seen outside of the step
         self.scopes = _scopes(model) if profiled and sized else None
         self.draws = keras.backend.backend() != "torch"
         if seen and (metrics or sized):
@@ -192,18 +191,16 @@ class TrainFunction:
         variant, params = self._plain, None
         if due.capture:
             variant, params = self._capturing_one(due), self._read(args)
-        if self._on_jax:
+        if keras.backend.backend() == "jax":
             self.draws = not isinstance(args[1], (list, tuple))  # as in older versions of Keras
-        examples = None if self._sized and not due.shapes else Examples(shapes=due.shapes, waiting=due.waiting)
-        watched = args if examples is None else examples.watch(args)
-        result = (self._call_original if variant is None else variant)(*watched)
-        logs = result[0] if self._on_jax else result
+        examples = Examples(shapes=due.shapes, waiting=due.waiting)
+        result = (self._call_original if variant is None else variant)(*examples.watch(args))
+        logs = logs_of(result)
         found = logs if isinstance(logs, dict) else {}
         extras = found.pop(EXTRAS, {})
-        size, shapes = (None, None) if examples is None else (examples.count, examples.shapes)
-        if SIZE in extras:
-            size = int(extras[SIZE])
-        self._listener.deliver(due, Yield(found, extras, None if variant is None else variant.step, size, params, shapes))
+        count = int(extras[SIZE]) if SIZE in extras else examples.count
+        step = None if variant is None else variant.step
+        self._listener.deliver(due, Yield(found, extras, step, count, params, examples.shapes))
         return result
 
     def _capturing_one(self, due: Due) -> _Variant | None:
