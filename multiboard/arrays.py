@@ -15,7 +15,7 @@ import numpy as np
 from multiboard import copies, torch_values
 from multiboard.errors import ValueKindError, ValueShapeError
 from multiboard.protocols import is_pending
-from multiboard.values import IMMEDIATE
+from multiboard.values import IMMEDIATE, Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -205,10 +205,10 @@ def fetch_scalar(value: Foreign) -> float | None:
 
 def fetch_numbers(scalars: Scalars) -> Iterable[float | None]:
     """Return the numbers of one call, as `fetch_scalar` does each."""
-    if len(scalars.values) == len(scalars.tags):
+    if type(scalars.values) is not Row:
         return map(fetch_scalar, scalars.values)
-    numbers: list[float] = fetch_array(scalars.values[0]).tolist()
-    return numbers
+    numbers: list[float] = fetch_array(scalars.values.array).tolist()
+    return numbers[: len(scalars.tags)]
 
 
 def _float(number: float) -> float:

@@ -16,11 +16,13 @@ from multiboard import tags
 from multiboard.arguments import check_positive, check_run, check_start_step
 from multiboard.arrays import framework_of
 from multiboard.errors import ArgumentError, cause_of
+from multiboard.protocols import is_pending
 from multiboard.step_times import Counts, Stopwatch, Sums
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from multiboard.protocols import Pending
     from multiboard.run import Run
 
 
@@ -90,11 +92,11 @@ class Meter:
         self._waiting.used = True
         return self._waiting
 
-    def step(self, examples: float | None = None) -> None:
+    def step(self, examples: float | Pending[float] | None = None) -> None:
         """End a step; the next one begins.
 
         Args:
-            examples: number of examples in it, on this process; None if it is not known.
+            examples: number of examples in it, on this process; one that is pending is read by the writer; None if it is not known.
         """
         now = perf_counter()
         self._calls.step += 1
@@ -144,7 +146,7 @@ class Meter:
         self._first = False
         self._log({tags.FIRST_STEP_MS: 1000 * seconds}, self._seen.begun - 1)
 
-    def _log(self, values: dict[str, float], step: int) -> None:
+    def _log(self, values: dict[str, Any], step: int) -> None:
         if self._run is None:
             return
         try:
@@ -171,6 +173,8 @@ class Meter:
             window.examples += examples
         elif examples is None:
             window.all_counted = False
+        elif is_pending(examples):
+            window.add_pending(examples)
         elif (number := _number(examples)) is not None:
             window.examples += number
         else:

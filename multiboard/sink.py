@@ -17,7 +17,7 @@ from multiboard.event_writer import EventWriter, FileOptions
 from multiboard.media_budget import MediaBudget
 from multiboard.scalar_events import SMALLEST_TABLE, as_scalars, batches, fill_table, tags_of
 from multiboard.session_guard import SessionGuard
-from multiboard.values import PLAIN, Capture, Histogram, HParams, Image, Raw, Scalars, SessionEnd, Summary, Text
+from multiboard.values import PLAIN, Capture, Histogram, HParams, Image, Raw, Row, Scalars, SessionEnd, Summary, Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -182,8 +182,8 @@ class EventSink:
 
     def _fetched_numbers(self, value: Scalars) -> Scalars:
         """Bring all numbers to the host; what cannot be read is reported and counted, what did not come to be is left out."""
-        if len(value.values) != len(value.tags):
-            return self._unstacked(value)
+        if type(value.values) is Row:
+            return self._fetched_row(value)
         numbers: dict[str, float] = {}
         for tag, number in zip(value.tags, value.values, strict=True):
             try:
@@ -194,8 +194,8 @@ class EventSink:
                 self._reports.drop("scalar", 1, value.step, message, cause=f"scalar {tag} unreadable")
         return value._replace(tags=tuple(numbers), values=tuple(numbers.values()))
 
-    def _unstacked(self, value: Scalars) -> Scalars:
-        """Return scalars that are elements of an array as numbers; none of them if it cannot be read."""
+    def _fetched_row(self, value: Scalars) -> Scalars:
+        """Bring a row to the host; none of its numbers if it cannot be read."""
         try:
             return value._replace(values=tuple(fetch_numbers(value)))
         except Exception as error:  # noqa: BLE001  # as below

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from multiboard import tags
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from multiboard.protocols import Pending
+
+_MOST_PENDING: Final = 1024
+"""Numbers of examples on a device that are kept at most; then they are read, of which all but the last are there for long."""
 
 
 class Counts(NamedTuple):
@@ -51,22 +59,31 @@ class Sums:
     Attributes:
         begun: updates that were begun; examples and waiting belong to them.
         updates: updates that were finished; the time belongs to them.
+        examples: of which the number is known on the host.
     """
 
-    __slots__ = ("all_counted", "begun", "examples", "seconds", "updates", "waited")
+    __slots__ = ("_pending", "all_counted", "begun", "examples", "seconds", "updates", "waited")
 
     def __init__(self) -> None:
         self.begun = self.updates = 0
         self.seconds = self.waited = 0.0
         self.examples: float = 0
         self.all_counted = True
+        self._pending: list[Pending[float]] = []
 
-    def first_step(self) -> dict[str, float]:
+    def add_pending(self, examples: Pending[float]) -> None:
+        """Add examples whose number is read later."""
+        self._pending.append(examples)
+        if len(self._pending) >= _MOST_PENDING:
+            self.examples += sum([one.fetch() for one in self._pending])
+            self._pending = []
+
+    def first_step(self) -> dict[str, Any]:
         """Return the scalar of a first update."""
         return {tags.FIRST_STEP_MS: 1000 * self.seconds / self.updates}
 
-    def means(self, *, with_input: bool, with_rate: bool = False) -> dict[str, float]:
-        """Return the means by tag.
+    def means(self, *, with_input: bool, with_rate: bool = False) -> dict[str, Any]:
+        """Return the means by tag, pending ones among them.
 
         Args:
             with_input: whether waiting for data was measured.
@@ -79,5 +96,23 @@ class Sums:
             means[tags.INPUT_WAIT_MS] = 1000 * self.waited / self.begun
             means[tags.INPUT_SHARE] = self.waited / self.seconds
         if self.all_counted and self.begun:
-            means[tags.EXAMPLES_PER_S] = self.examples * (self.updates / self.begun) / self.seconds
+            rate = Rate(self.examples, self._pending, self.begun / self.updates * self.seconds)
+            means[tags.EXAMPLES_PER_S] = rate if self._pending else rate.fetch()
         return means
+
+
+class Rate:
+    """Examples per second, to be computed by the writer.
+
+    Args:
+        examples: of which the number is known.
+        pending: the number of others.
+        seconds: in which there were so many.
+    """
+
+    def __init__(self, examples: float, pending: Sequence[Pending[float]], seconds: float) -> None:
+        self._examples, self._pending, self._seconds = examples, pending, seconds
+
+    def fetch(self) -> float:
+        """Return the rate."""
+        return sum([one.fetch() for one in self._pending], self._examples) / self._seconds

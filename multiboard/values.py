@@ -31,15 +31,21 @@ IMMEDIATE: Final = PLAIN | {np.float64, np.float32, np.float16, np.int64, np.int
 """Types of numbers that are on the host and never change."""
 
 
+class Row(NamedTuple):
+    """The numbers of one call as one array of JAX or TensorFlow, `[k]`: one for each tag, and any number of others behind them."""
+
+    array: Foreign
+
+
 class Scalars(NamedTuple):
     """Numbers of one `log` call; they share a step and become one event.
 
     Attributes:
-        values: one for each tag, or a single array with one element for each.
+        values: one for each tag.
     """
 
     tags: tuple[str, ...]
-    values: tuple[Foreign, ...]
+    values: tuple[Foreign, ...] | Row
     step: int
     wall_time: float
 

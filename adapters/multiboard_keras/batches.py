@@ -8,8 +8,9 @@ from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from multiboard import tags
-from multiboard.values import Capture
+from multiboard.values import Capture, Row
 from multiboard_keras import exact, statistics
+from multiboard_keras.examples import LastOf
 from multiboard_keras.gradients import micro_batches
 from multiboard_keras.layer_info import layer_rows
 from multiboard_keras.profile import make_driver
@@ -213,11 +214,12 @@ class Batches:
                 self._log_captures(due, found)
         if self._times is not None:
             try:
-                self._times.step(self._steps.next, found.logs, found.examples)
+                self._times.step(self._steps.next, found.logs, self._examples(due, found))
             except Exception as error:  # noqa: BLE001  # as above
                 self._reporting.caught("step time", error)
         if due.shapes and self._graphs is not None:
-            self._graphs.batch(found.shapes, found.examples, due.first)
+            count = found.examples
+            self._graphs.batch(found.shapes, count.fetch() if isinstance(count, LastOf) else count, due.first)
             if self._times is not None:
                 self._times.begin()  # the next step begins now
         if self._profile is not None and due.step + 1 >= self._profile.profiler.next_step:
@@ -251,9 +253,9 @@ class Batches:
 
     def _log_numbers(self, due: Due, found: Yield) -> None:
         step = found.step
-        if due.metrics and STACK in found.extras and step is not None:
-            if step.stacked:
-                self._naming.run.log_again(step.stacked, found.extras[STACK], due.step)
+        if due.metrics and step is not None and step.stacked and STACK in found.extras:
+            stack = found.extras[STACK]
+            self._naming.run.log_again(step.stacked, stack if type(stack) is tuple else Row(stack), due.step)
             if not step.apart and not due.capture:
                 return
         rates: Mapping[str, Any] = {}
@@ -267,6 +269,11 @@ class Batches:
             self._naming.batch(numbers, rates, speed, due.step, self._steps.batches(due.done))
         elif rates:
             self._naming.learning_rate(rates, None, due.step)
+
+    def _examples(self, due: Due, found: Yield) -> int | LastOf | None:
+        """Return the number of examples of a call, None if it is not known."""
+        several = self._model.steps_per_execution > 1
+        return None if several and isinstance(found.examples, LastOf) else found.examples
 
     def _numbers(self, found: Yield) -> dict[str, Any]:
         """Return the metrics that are not stacked: of the batch alone where they are known and wanted, else the logs of Keras."""

@@ -16,7 +16,8 @@ class Examples:
     """Counts the examples of one call.
 
     On JAX the train function draws its batches itself, so that the iterator is watched (older versions of Keras give it a list);
-    on PyTorch it is given the batch. On TensorFlow batches are drawn inside the graph: there the train step returns their number.
+    on PyTorch it is given the batch. On TensorFlow batches are drawn inside the graph: there the train step returns their number,
+    see `LastOf`.
 
     Args:
         shapes: keep the shapes of the first batch.
@@ -70,6 +71,19 @@ class Examples:
         except Exception:  # noqa: BLE001  # a batch may be any object
             size = None
         self.count = None if size is None else (self.count or 0) + size
+
+
+class LastOf:
+    """The number of examples of a batch, as the last element of an array that may still be on a device."""
+
+    __slots__ = ("_array",)
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+
+    def fetch(self) -> int:
+        """Return it; may wait for the device."""
+        return int(self._array.numpy()[-1])
 
 
 def marked(batches: Iterable[Any], waiting: Callable[[], AbstractContextManager[Any]]) -> Iterator[Any]:

@@ -12,6 +12,7 @@ from multiboard.meter import Meter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from multiboard.protocols import Pending
     from multiboard.run import Run
 
 _EVERY: Final = 10
@@ -56,7 +57,7 @@ class Times:
         self._running = True
         self._meter.start()
 
-    def step(self, step: int, logs: dict[str, Any], examples: int | None) -> None:
+    def step(self, step: int, logs: dict[str, Any], examples: int | Pending[float] | None) -> None:
         """Take note that a train function has returned.
 
         Args:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 import keras
 
 from multiboard import tags
-from multiboard_keras.examples import Examples
+from multiboard_keras.examples import Examples, LastOf
 from multiboard_keras.reads import ParameterReads
 from multiboard_keras.sight import replaced
-from multiboard_keras.train_step import EXTRAS, SIZE, TrainStep, logs_of
+from multiboard_keras.train_step import EXTRAS, STACK, TrainStep, extras_of, logs_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,7 +57,7 @@ class Yield(NamedTuple):
         logs: what Keras gets, on the device.
         extras: what the train step returned besides, on the device.
         step: the train step that did it, None for Keras' own.
-        examples: in the batches of the call; None if that is not known.
+        examples: in the batches of the call, pending on TensorFlow, where it is that of its last batch; None if it is not known.
         params: of a capture of parameters that were read before the call, what `statistics.pending` takes, or why that failed;
             None if there was none.
         shapes: of the first batch of the call, if they are wanted, see `Examples`.
@@ -66,7 +66,7 @@ class Yield(NamedTuple):
     logs: dict[str, Any]
     extras: dict[str, Any]
     step: TrainStep | None
-    examples: int | None
+    examples: int | LastOf | None
     params: Any = None
     shapes: Any = None
 
@@ -197,9 +197,9 @@ class TrainFunction:
         result = (self._call_original if variant is None else variant)(*examples.watch(args))
         logs = logs_of(result)
         found = logs if isinstance(logs, dict) else {}
-        extras = found.pop(EXTRAS, {})
-        count = int(extras[SIZE]) if SIZE in extras else examples.count
+        extras = extras_of(found.pop(EXTRAS, {}))
         step = None if variant is None else variant.step
+        count = LastOf(extras[STACK]) if step is not None and step.sized and STACK in extras else examples.count
         self._listener.deliver(due, Yield(found, extras, step, count, params, examples.shapes))
         return result
 

@@ -19,7 +19,7 @@ from multiboard_keras.naming import TAKEN
 from multiboard_keras.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from multiboard.exact import Exact
     from multiboard.exact_samples import Kept
@@ -47,10 +47,11 @@ _IN_FLOAT32: Final = frozenset({"float32", "float16", "bfloat16"})
 class TrainStep:
     """The train step of a model with extras in its logs.
 
-    The extras are `STACK`: the metrics that float32 holds and, without a capture, the learning rates, as the one array `[k]` of a
-    tuple: one output of a compiled step, and one array to read; on PyTorch as a tuple of numbers; `METRICS`: the other ones, by
-    name; `RATE`: learning rates by tag; `CAPTURE` and `ACTIVATIONS`: what `statistics.pending` takes, one row per tag; `EXACT`
-    and `EXACT_ACTIVATIONS`: tensors that are kept element by element; `SIZE`: the number of examples, on TensorFlow.
+    The extras are `STACK`: the metrics that float32 holds and, without a capture, the learning rates, as one array `[k]`, on
+    TensorFlow with the number of examples behind them, and on PyTorch as a tuple of numbers; `METRICS`: the other ones, by name;
+    `RATE`: learning rates by tag; `CAPTURE` and `ACTIVATIONS`: what `statistics.pending` takes, one row per tag; `EXACT` and
+    `EXACT_ACTIVATIONS`: tensors that are kept element by element. A stack that is all there is travels alone: each output of a
+    compiled step of TensorFlow costs its caller 40 µs, and nested ones more.
 
     Args:
         model: a compiled model.
@@ -63,6 +64,7 @@ class TrainStep:
     Attributes:
         calls: number of calls, of which all are traces where the train step is traced.
         stacked: the tags of the numbers in `STACK`.
+        sized: whether the number of examples is behind them.
         apart: the names of Keras' logs that are not in there.
         tags: one per captured tensor; known after the first trace.
         descriptions: by tag: what the tensor is called in Keras.
@@ -87,6 +89,7 @@ class TrainStep:
     ) -> None:
         self.calls = 0
         self.stacked: tuple[str, ...] = ()
+        self.sized = False
         self.apart: frozenset[str] = frozenset()
         self.tags: tuple[str, ...] = ()
         self.descriptions: dict[str, str] = {}
@@ -136,11 +139,13 @@ class TrainStep:
                 watch.updates.add_buffers(result)
         self.layer_calls = self.layer_calls if calls is None else tuple(calls.order)
         extras = self._captured(watch.updates)
+        own, rates, logs = {}, {}, {}
         if self.metrics:
+            own, logs = watch.metrics.numbers(), logs_of(result)
             rates = {} if self.groups else extras.pop(RATE, {})
-            extras |= self._numbers(watch.metrics.numbers(), logs_of(result), rates, watch.sight)
+        extras |= self._numbers(own, logs, rates, _size(args, watch.sight), watch.sight)
         watch.forget()
-        return _with_extras(result, extras | _size(args, watch.sight))
+        return _with_extras(result, extras)
 
     def _current_watch(self) -> Watch:
         """Return what looks into this run: as a rule that of the last one."""
@@ -153,16 +158,20 @@ class TrainStep:
             self._watch = None if self.problems else watch
         return watch
 
-    def _numbers(self, own: dict[str, Any], logs: Any, rates: dict[str, Any], sight: Sight) -> dict[str, Any]:
-        """Return the metrics of the batch and learning rates as extras."""
+    def _numbers(
+        self, own: dict[str, Any], logs: Any, rates: dict[str, Any], size: tuple[Any, ...], sight: Sight
+    ) -> dict[str, Any]:
+        """Return the metrics of the batch, learning rates and the number of examples as extras."""
         names = frozenset(logs if isinstance(logs, dict) else ())
-        self.stacked, self.apart = (), names
+        self.stacked, self.sized, self.apart = (), False, names
         extras: dict[str, Any] = {METRICS: own, RATE: rates} if rates else {METRICS: own}
         with sight.guarded(STACK):
             inside = [name for name, number in own.items() if name in names and name not in TAKEN and _fits(number)]
             numbers = {f"{tags.TRAIN}{name}": own[name] for name in inside} | rates
-            extras = {METRICS: {name: own[name] for name in own if name not in inside}, STACK: _stacked(numbers.values())}
-            self.stacked, self.apart = tuple(numbers), names.difference(inside)
+            stack = _stacked((*numbers.values(), *size))
+            extras = {METRICS: others} if (others := {name: own[name] for name in own if name not in inside}) else {}
+            extras |= {STACK: stack} if numbers or size else {}
+            self.stacked, self.sized, self.apart = tuple(numbers), bool(size), names.difference(inside)
         return extras
 
     def _captured(self, updates: Updates) -> dict[str, Any]:
@@ -175,11 +184,11 @@ class TrainStep:
         return extras | ({RATE: rates} if (rates := updates.rates()) else {})
 
 
-def _stacked(numbers: Collection[Any]) -> tuple[Any, ...]:
+def _stacked(numbers: tuple[Any, ...]) -> Any:
     """Return numbers as one array, on PyTorch as they are: the run stacks those that are on a device."""
-    if keras.backend.backend() == "torch":
-        return tuple(numbers)
-    return (keras.ops.stack([keras.ops.cast(number, "float32") for number in numbers]),)
+    if keras.backend.backend() == "torch" or not numbers:
+        return numbers
+    return keras.ops.stack([keras.ops.cast(number, "float32") for number in numbers])
 
 
 def _fits(number: Any) -> bool:
@@ -194,13 +203,18 @@ def logs_of(result: Any) -> Any:
     return result[0] if keras.backend.backend() == "jax" else result
 
 
-def _size(args: tuple[Any, ...], sight: Sight) -> dict[str, Any]:
-    """Return the number of examples of a batch on TensorFlow, where it is not seen outside of the train step."""
+def extras_of(found: Any) -> dict[str, Any]:
+    """Return the extras that logs hold under `EXTRAS`."""
+    return found if isinstance(found, dict) else {STACK: found}
+
+
+def _size(args: tuple[Any, ...], sight: Sight) -> tuple[Any, ...]:
+    """Return the number of examples of a batch on TensorFlow, where it is not seen outside of the train step; else nothing."""
     if keras.backend.backend() == "tensorflow":
         with sight.guarded(SIZE):
             first = next(leaf for leaf in keras.tree.flatten(args) if leaf is not None)
-            return {SIZE: keras.ops.convert_to_tensor(keras.ops.shape(first)[0])}
-    return {}
+            return (keras.ops.shape(first)[0],)
+    return ()
 
 
 def _with_extras(result: Any, extras: Mapping[str, Any]) -> Any:
@@ -210,4 +224,7 @@ def _with_extras(result: Any, extras: Mapping[str, Any]) -> Any:
 
 
 def _with_more(logs: Any, extras: Mapping[str, Any]) -> Any:
-    return {**logs, EXTRAS: {**logs.get(EXTRAS, {}), **extras}} if isinstance(logs, dict) and extras else logs
+    if not isinstance(logs, dict) or not extras:
+        return logs
+    extras = {**extras_of(logs.get(EXTRAS, {})), **extras}
+    return {**logs, EXTRAS: extras[STACK] if extras.keys() == {STACK} else extras}

@@ -16,7 +16,7 @@ from multiboard.errors import TagError, ValueKindError
 from multiboard.intake import STEP_END
 from multiboard.surface.base import Surface
 from multiboard.torch_values import on_host
-from multiboard.values import IMMEDIATE, Scalars
+from multiboard.values import IMMEDIATE, Row, Scalars
 
 if TYPE_CHECKING:
     from multiboard.protocols import Logged
@@ -88,12 +88,12 @@ class ScalarsSurface(Surface):
             return
         self.log(metrics, step, wall_time=now)
 
-    def log_again(self, tags: tuple[str, ...], values: tuple[Foreign, ...], step: int, *, alike: bool = False) -> None:
+    def log_again(self, tags: tuple[str, ...], values: tuple[Foreign, ...] | Row, step: int, *, alike: bool = False) -> None:
         """Log scalars as `log` does, for an adapter that hands over the same tags at every step.
 
         Args:
             tags: of the scalars, all different; the same tuple each time spares a look at them.
-            values: as many, as in `log`; or a single array of JAX or TensorFlow `[k]` with one element for each tag.
+            values: as many, as in `log`; or all of them in one array.
             step: as in `log`.
             alike: all values are of one class, which spares a look at each.
         """
@@ -110,7 +110,7 @@ class ScalarsSurface(Surface):
             self._again = tags
             self._append(_record(Scalars, (tags, values, step, time())))
         else:
-            self.log(dict(zip(tags, values if len(values) == len(tags) else _elements(values[0], len(tags)), strict=True)), step)
+            self.log(dict(zip(tags, _elements(values.array, len(tags)) if type(values) is Row else values, strict=True)), step)
 
     def _log_each(self, metrics: Mapping[str, Foreign], step: int, now: float) -> None:
         if not isinstance(metrics, Mapping):

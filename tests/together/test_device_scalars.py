@@ -10,6 +10,7 @@ from PIL import Image
 
 import multiboard as mb
 from multiboard.buckets import measure
+from multiboard.values import Row
 
 
 def _torch(value, dtype):
@@ -158,7 +159,7 @@ def test_one_array_with_the_numbers_of_a_step_is_written_as_they_are_one_by_one(
 
     def stacked(run):
         for step in range(40):
-            run.log_again(tags, (MAKE[framework](numbers[step], "float32"),), step)
+            run.log_again(tags, Row(MAKE[framework](numbers[step], "float32")), step)
 
     def apart(run):
         for step in range(40):
@@ -180,7 +181,7 @@ def test_a_lost_array_with_the_numbers_of_a_step_is_one_warning_and_counted(writ
             array = jnp.array([step, step + 0.5], jnp.float32)
             if step == 4:
                 array.delete()
-            run.log_again(("a", "b"), (array,), step)
+            run.log_again(("a", "b"), Row(array), step)
 
     with pytest.warns(mb.MultiboardWarning, match=r"\['a', 'b'\] could not be read at step 4: .*deleted"):
         data = written(actions)
