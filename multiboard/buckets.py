@@ -145,14 +145,15 @@ class Statistics:
 
         Zeros are a row of width zero. The outer ends of the two open buckets are the observed extremes.
         """
-        negative, positive = self.counts[SIDE:][::-1], self.counts[:SIDE]
-        table = _EMPTY_ROWS.copy()
-        table[:SIDE, 2], table[SIDE, 2], table[SIDE + 1 :, 2] = negative, self.specials[ZERO], positive
-        if negative[0]:
-            table[0, 0] = min(self.moments[SMALLEST], table[0, 1])
-        if positive[-1]:
-            table[-1, 1] = max(self.moments[LARGEST], table[-1, 0])
-        return table[table[:, 2] > 0]
+        counts = np.concatenate((self.counts[: SIDE - 1 : -1], self.specials[:1], self.counts[:SIDE]))  # ascending, as _EMPTY_ROWS
+        occupied = counts.nonzero()[0]
+        rows = _EMPTY_ROWS.take(occupied, 0)
+        rows[:, 2] = counts.take(occupied)
+        if counts[0]:
+            rows[0, 0] = min(self.moments[SMALLEST], rows[0, 1])
+        if counts[-1]:
+            rows[-1, 1] = max(self.moments[LARGEST], rows[-1, 0])
+        return rows
 
     def quantile(self, q: float) -> float:
         """Return the q-quantile (0 to 1) of the finite values, clipped to the extremes; NaN if nothing is finite.

@@ -195,8 +195,8 @@ class Pipeline:
         """
         for lane in lanes:
             lane.active = False
-        self._write_scalars(lanes, hold_back=may_wait)
-        if any(lane.numbers or lane.values_waiting() for lane in lanes):
+        written = self._write_scalars(lanes, hold_back=may_wait)
+        if written and any(lane.numbers or lane.values_waiting() for lane in lanes):
             self._flush(lanes)  # what a device still computes must not keep the rest from the file
         self._write_values(lanes, wait=wait)
         if any(lane.numbers for lane in lanes):
@@ -204,9 +204,12 @@ class Pipeline:
         if lanes:
             deliver_drops(lanes[0].sink, self._reports)
 
-    def _write_scalars(self, lanes: Sequence[QueueLane], *, hold_back: Callable[[Foreign], bool] | None) -> None:
-        for lane in lanes:
-            deliver_scalars(lane.sink, lane.taken_numbers(hold_back=hold_back), self._reports)
+    def _write_scalars(self, lanes: Sequence[QueueLane], *, hold_back: Callable[[Foreign], bool] | None) -> bool:
+        """Hand scalars to the sinks; tell whether there were any."""
+        taken = [(lane.sink, numbers) for lane in lanes if (numbers := lane.taken_numbers(hold_back=hold_back))]
+        for sink, numbers in taken:
+            deliver_scalars(sink, numbers, self._reports)
+        return bool(taken)
 
     def _write_values(self, lanes: Sequence[QueueLane], *, wait: bool) -> None:
         due = monotonic() + SLICE

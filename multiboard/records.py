@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from array import array
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -46,6 +47,7 @@ def mask_crcs(crcs: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
     return ((crcs >> np.uint32(15)) | (crcs << np.uint32(17))) + np.uint32(0xA282EAD8)
 
 
+@lru_cache(maxsize=1024)
 def frame_header(length: int) -> bytes:
     """Return the 12 bytes in front of a payload of this length."""
     packed = _LENGTH.pack(length)

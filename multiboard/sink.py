@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Final, cast
 
 from multiboard import tags
 from multiboard.arrays import fetch_array, fetch_numbers, fetch_scalar, transfers_allowed
-from multiboard.captures import expand
 from multiboard.device_waits import DeviceWaits
 from multiboard.encode import Encoder, float32
 from multiboard.event_writer import EventWriter, FileOptions
 from multiboard.media_budget import MediaBudget
-from multiboard.scalar_events import SMALLEST_TABLE, as_scalars, batches, fill_table, tags_of
+from multiboard.scalar_events import SMALLEST_TABLE, as_scalars, batches, fill_table, frame_each, tags_of
 from multiboard.session_guard import SessionGuard
 from multiboard.values import PLAIN, Capture, Histogram, HParams, Image, Raw, Row, Scalars, SessionEnd, Summary, Text
 
@@ -93,8 +92,7 @@ class EventSink:
             if self._observers is not None:
                 self._observers.saw_scalars(written)
         elif type(value) is Capture:
-            for part in expand(value):
-                self._accept(part)
+            self._accept_capture(value)
         elif type(value) is Raw:
             self._writer.begin(value.step)
             self._writer.add(lambda _: value.event)
@@ -107,7 +105,19 @@ class EventSink:
     def _accept_encoded(self, value: Value, encode: Callable[..., bytes]) -> None:
         if not self._session.admits(value) or not self._media.keeps(value):
             return
-        value = _fetched(value)
+        self._encode(_fetched(value), encode)
+
+    def _accept_capture(self, capture: Capture) -> None:
+        from multiboard.captures import expand
+
+        for part in expand(capture):
+            if type(part) is Histogram:
+                self._encode(part, Encoder.histogram)
+            else:
+                self._accept(part)
+
+    def _encode(self, value: Value, encode: Callable[..., bytes]) -> None:
+        """Encode a value whose arrays are on the host."""
         self._writer.begin(getattr(value, "step", None))
         self._media.count(value, self._writer.add(lambda encoder: encode(encoder, value)))
         if self._observers is not None and type(value) is Histogram:
@@ -146,7 +156,7 @@ class EventSink:
             self._reports.drop("scalar", len(records) * len(tags_of(key)), records[-1][2], message, cause=message)
 
     def _accept_batch(self, key: Key, records: list[Logged]) -> None:
-        rest = self._accept_tables(key, records) if len(records) >= SMALLEST_TABLE else records
+        rest = records if type(records[0]) is Scalars else self._accept_together(key, records)
         for record in rest:
             self._accept_call(record)
 
@@ -155,8 +165,8 @@ class EventSink:
         if self._observers is not None:
             self._observers.note(record, written)
 
-    def _accept_tables(self, key: Key, records: list[Logged]) -> list[Logged]:
-        """Encode calls that share their tags, many at once; return those for which that was not possible."""
+    def _accept_together(self, key: Key, records: list[Logged]) -> list[Logged]:
+        """Encode calls that share their tags together; return those for which that was not possible."""
         while records:
             template = self._writer.encoder.described_template(tags_of(key))
             if template is None:  # the metadata goes with the first event of a file
@@ -164,11 +174,11 @@ class EventSink:
                 records = records[1:]
                 continue
             part = records[: self._writer.table_rows(template.record_bytes)]
-            framed = fill_table(template, part)
+            framed = (fill_table if len(part) >= SMALLEST_TABLE else frame_each)(template, part)
             if framed is None:
                 break
             if not self._writer.make_room(len(framed)):  # a new file describes its tags first
-                self._session.saw(part[-1][2])
+                self._session.saw(max(map(itemgetter(2), part)))
                 self._writer.add_framed(framed, len(part))
                 self._note(part)
                 records = records[len(part) :]

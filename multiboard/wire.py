@@ -40,25 +40,28 @@ def varint(number: int) -> bytes:
     return bytes(out)
 
 
+_key = lru_cache(maxsize=1024)(varint)
+
+
 def tagged(number: int, wire_type: int, data: bytes) -> bytes:
     """Return a field by number and wire type; `data` is its encoded value."""
-    return varint(number << 3 | wire_type) + data
+    return _key(number << 3 | wire_type) + data
 
 
 def message(number: int, *parts: bytes) -> bytes:
     """Return a field of bytes, a string or a message, made of joined parts."""
     body = b"".join(parts)
-    return varint(number << 3 | BYTES) + varint(len(body)) + body
+    return _key(number << 3 | BYTES) + varint(len(body)) + body
 
 
 def integer(number: int, value: int) -> bytes:
     """Return a field of an integer, enum or bool."""
-    return tagged(number, VARINT, varint(value))
+    return _key(number << 3 | VARINT) + varint(value)
 
 
 def double(number: int, value: float) -> bytes:
     """Return a field of a float64."""
-    return tagged(number, FIXED64, _DOUBLE.pack(value))
+    return _key(number << 3 | FIXED64) + _DOUBLE.pack(value)
 
 
 def event(wall_time: float, step: int, *parts: bytes) -> bytes:

@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -83,7 +84,7 @@ class LastOf:
 
     def fetch(self) -> int:
         """Return it; may wait for the device."""
-        return int(self._array.numpy()[-1])
+        return int(np.asarray(self._array)[-1])
 
 
 def marked(batches: Iterable[Any], waiting: Callable[[], AbstractContextManager[Any]]) -> Iterator[Any]:
