@@ -128,6 +128,8 @@ class EventFile:
                 if first_step is None and not newest:
                     first_step = 0
                 self.path, self._descriptor = _create(log_dir, int(now), newest, suffix)
+            opened = os.fstat(self._descriptor)
+            self._identity = opened.st_dev, opened.st_ino
             self.size = 0
             self._torn = False
             _lock(self._descriptor)
@@ -177,7 +179,8 @@ class EventFile:
     def is_gone(self) -> bool:
         """Tell whether the file was deleted or replaced: what is written to it would be lost."""
         try:
-            return not os.path.samestat(os.stat(self.path), os.fstat(self._descriptor))
+            found = os.stat(self.path)
+            return (found.st_dev, found.st_ino) != self._identity
         except (FileNotFoundError, NotADirectoryError):
             return True
         except OSError:  # e.g. a file system that hangs or has lost its server: writing will tell

@@ -141,12 +141,18 @@ class EventSink:
     def accept_scalars(self, logged: Sequence[Logged]) -> None:
         """Encode the scalars of many calls: those with the same tags together, every tag in the order of its calls."""
         self._writer.begin(min(map(itemgetter(2), logged)))
+        if Scalars not in map(type, logged):
+            self._accept_calls(logged)
+            return
         with transfers_allowed():
             for group in self._waits.groups(logged):
-                for key, records in batches(group):
-                    self._accept_group(key, records)
-                if self._observers is not None:
-                    self._observers.saw_calls(group)
+                self._accept_calls(group)
+
+    def _accept_calls(self, logged: Sequence[Logged]) -> None:
+        for key, records in batches(logged):
+            self._accept_group(key, records)
+        if self._observers is not None:
+            self._observers.saw_calls(logged)
 
     def _accept_group(self, key: Key, records: list[Logged]) -> None:
         try:
