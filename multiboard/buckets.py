@@ -145,7 +145,7 @@ class Statistics:
 
         Zeros are a row of width zero. The outer ends of the two open buckets are the observed extremes.
         """
-        counts = np.concatenate((self.counts[: SIDE - 1 : -1], self.specials[:1], self.counts[:SIDE]))  # ascending, as _EMPTY_ROWS
+        counts = np.concatenate((self.counts[: SIDE - 1 : -1], self.specials[:1], self.counts[:SIDE]))  # ascending
         occupied = counts.nonzero()[0]
         rows = _EMPTY_ROWS.take(occupied, 0)
         rows[:, 2] = counts.take(occupied)

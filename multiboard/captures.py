@@ -38,7 +38,9 @@ def expand(capture: Capture) -> Iterator[Histogram | Scalars]:
     for tag, row in rows.items() if capture.histograms else ():
         statistics = Statistics(counts[row], specials[row], moments[row])
         yield Histogram(tag, statistics, capture.step, capture.wall_time, capture.descriptions.get(tag, ""))
-    numbers = (_norms(rows, specials, moments) if capture.norms else {}) | (_nonfinite(rows, specials) if capture.nonfinite else {})
+    numbers = (_norms(rows, specials, moments) if capture.norms else {}) | (
+        _nonfinite(rows, specials) if capture.nonfinite else {}
+    )
     if numbers:
         yield Scalars(tuple(numbers), tuple(numbers.values()), capture.step, capture.wall_time)
 

@@ -180,11 +180,11 @@ class EventFile:
         """Tell whether the file was deleted or replaced: what is written to it would be lost."""
         try:
             found = os.stat(self.path)
-            return (found.st_dev, found.st_ino) != self._identity
         except (FileNotFoundError, NotADirectoryError):
             return True
         except OSError:  # e.g. a file system that hangs or has lost its server: writing will tell
             return False
+        return (found.st_dev, found.st_ino) != self._identity
 
     def others_being_written(self) -> Iterator[str]:
         """Yield the other event files of the directory that somebody writes at the moment, here or in another process."""

@@ -96,7 +96,7 @@ class Meter:
         """End a step; the next one begins.
 
         Args:
-            examples: number of examples in it, on this process; one that is pending is read by the writer; None if it is not known.
+            examples: number of examples in it, on this process; the writer reads one that is pending; None if it is not known.
         """
         now = perf_counter()
         self._calls.step += 1

@@ -10,7 +10,7 @@ import math
 import struct
 from itertools import chain
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -101,7 +101,7 @@ def frame_each(template: ScalarsTemplate, records: Sequence[Logged]) -> bytes | 
     framed = []
     try:
         for tags, value, step, wall_time in records:
-            numbers = tuple(tags.values()) if type(tags) is dict else (value,)
+            numbers: Any = tuple(tags.values()) if type(tags) is dict else (value,)
             if not math.isfinite(sum(numbers)):  # only a suspicion: finite numbers may have an infinite sum
                 return None
             framed.append(frame(template.event(numbers, step, wall_time)))

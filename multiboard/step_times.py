@@ -89,7 +89,7 @@ class Sums:
             with_input: whether waiting for data was measured.
             with_rate: whether the number of updates per second is wanted as well.
         """
-        means = {tags.STEP_MS: 1000 * self.seconds / self.updates}
+        means: dict[str, Any] = {tags.STEP_MS: 1000 * self.seconds / self.updates}
         if with_rate:
             means[tags.STEPS_PER_S] = self.updates / self.seconds
         if with_input and self.begun:

@@ -32,7 +32,7 @@ IMMEDIATE: Final = PLAIN | {np.float64, np.float32, np.float16, np.int64, np.int
 
 
 class Row(NamedTuple):
-    """The numbers of one call as one array of JAX or TensorFlow, `[k]`: one for each tag, and any number of others behind them."""
+    """The numbers of one call as one array of JAX or TensorFlow `[k]`: one for each tag, then any number of others."""
 
     array: Foreign
 

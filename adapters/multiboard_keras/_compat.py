@@ -25,6 +25,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import keras
 
+from multiboard_keras.backend import BACKEND
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import FrameType, ModuleType
@@ -40,14 +42,13 @@ def compiled_loss(model: Any) -> Any | None:
 
 def trace_level() -> object:
     """Return a token that is equal for two places of one train step if tensors of one may be returned from the other."""
-    backend = keras.backend.backend()
-    if backend == "jax":
+    if BACKEND == "jax":
         try:
             from jax.extend.core import get_opaque_trace_state
         except ImportError:
             return object()  # equal to no other
         return get_opaque_trace_state(convention="flax")
-    if backend == "tensorflow":
+    if BACKEND == "tensorflow":
         import tensorflow as tf
 
         return id(tf.compat.v1.get_default_graph())
@@ -173,7 +174,7 @@ def losses_kept(layers: Sequence[Any]) -> Iterator[None]:
 
 def calls_cell_for_shapes(layer: Any) -> bool:
     """Return whether a recurrent layer calls its cell once in front of the loop over time steps, only for the shapes."""
-    return isinstance(layer, keras.layers.RNN) and not layer.unroll and keras.backend.backend() != "jax"
+    return isinstance(layer, keras.layers.RNN) and not layer.unroll and BACKEND != "jax"
 
 
 def in_gradient() -> bool:

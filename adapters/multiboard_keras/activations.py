@@ -12,15 +12,16 @@ from collections import Counter
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-import keras
-
 from multiboard import tags
+from multiboard_keras.backend import BACKEND
 from multiboard_keras.exact import ExactTensors
 from multiboard_keras.layer_calls import LayerCalls
 from multiboard_keras.layer_paths import layer_paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    import keras
 
     from multiboard.exact import Exact
     from multiboard.selection import Selection
@@ -150,4 +151,4 @@ def _numbered(names: Sequence[str]) -> Iterator[str]:
 
 @functools.cache
 def _backend() -> Any:
-    return import_module(f"multiboard_keras.activations_{keras.backend.backend()}")
+    return import_module(f"multiboard_keras.activations_{BACKEND}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from multiboard_keras.backend import BACKEND
 from multiboard_keras.means import means_in
 from multiboard_keras.metric_parts import inside
 from multiboard_keras.sight import Replacements
@@ -45,7 +46,7 @@ class Additions:
 
     def __init__(self, metric: Any) -> None:
         variables = metric.variables if adds_only(metric) else []
-        eager = bool(variables) and keras.backend.backend() == "torch"
+        eager = bool(variables) and BACKEND == "torch"
         self.means = means_in(metric) if eager else None
         self._replacements = Replacements()
         for place, variable in enumerate(variables):

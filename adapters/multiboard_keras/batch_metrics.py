@@ -72,13 +72,17 @@ class BatchMetrics:
 
     def numbers(self) -> dict[str, Tensor]:
         """Return the metrics by name; those that fail are left out."""
+        means: dict[str, tuple[Tensor, Tensor]] = {}
         for metric, state in self._states.values():
+            additions = self._additions[id(metric)]
+            if additions.means:
+                means |= {name: (state[total], state[count]) for name, (total, count) in additions.means.items()}
+                continue
             with self._sight.guarded(self._kind):
-                additions = self._additions[id(metric)]
-                if additions.means:
-                    self._numbers |= divide(additions.means, state)
-                else:
-                    self._take_result(metric, state, contextlib.nullcontext() if additions else _put_back(metric))
+                self._take_result(metric, state, contextlib.nullcontext() if additions else _put_back(metric))
+        if means:
+            with self._sight.guarded(self._kind):
+                self._numbers |= divide(means)
         if self._in_python:
             with self._sight.guarded(self._kind):
                 raise LookupError("they keep their state outside of variables")

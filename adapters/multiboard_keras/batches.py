@@ -214,7 +214,7 @@ class Batches:
                 self._log_captures(due, found)
         if self._times is not None:
             try:
-                self._times.step(self._steps.next, found.logs, self._examples(due, found))
+                self._times.step(self._steps.next, found.logs, found.examples)
             except Exception as error:  # noqa: BLE001  # as above
                 self._reporting.caught("step time", error)
         if due.shapes and self._graphs is not None:
@@ -269,11 +269,6 @@ class Batches:
             self._naming.batch(numbers, rates, speed, due.step, self._steps.batches(due.done))
         elif rates:
             self._naming.learning_rate(rates, None, due.step)
-
-    def _examples(self, due: Due, found: Yield) -> int | LastOf | None:
-        """Return the number of examples of a call, None if it is not known."""
-        several = self._model.steps_per_execution > 1
-        return None if several and isinstance(found.examples, LastOf) else found.examples
 
     def _numbers(self, found: Yield) -> dict[str, Any]:
         """Return the metrics that are not stacked: of the batch alone where they are known and wanted, else the logs of Keras."""

@@ -14,6 +14,7 @@ from multiboard import exact_samples, tags
 from multiboard.arrays import take_array
 from multiboard.exact_samples import Kept
 from multiboard.transforms import IDENTITY
+from multiboard_keras.backend import BACKEND
 from multiboard_keras.layer_info import layer_rows
 from multiboard_keras.rows import apart, exact_difference
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     Tensor = Any
 
-EAGER: Final = keras.backend.backend() == "torch"
+EAGER: Final = BACKEND == "torch"
 
 
 class ExactTensors:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from multiboard_keras.backend import BACKEND
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
@@ -37,18 +39,17 @@ class Examples:
 
     def watch(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the arguments for the train function, such that what it sees is counted."""
-        backend = keras.backend.backend()
-        if backend == "jax":
+        if BACKEND == "jax":
             state, iterator = args
             if not isinstance(iterator, (list, tuple)):
                 return state, self._counted(iterator)
             for data in iterator:
                 self.add(data)
                 self._look(data)
-        if backend == "torch":
+        if BACKEND == "torch":
             self.add(args)
             self._look(args[0][0])
-        if backend == "tensorflow" and self._wanted:
+        if BACKEND == "tensorflow" and self._wanted:
             self._look(getattr(args[0], "element_spec", None))
         return args
 
@@ -122,17 +123,16 @@ def batch_size(data: Any) -> int | None:
     >>> batch_size((np.zeros((8, 2)), np.zeros(8)))
     8
     """
-    for leaf in _leaves(data):
-        shape = getattr(leaf, "shape", None)
-        if isinstance(shape, (tuple, list)) and shape:
-            return int(shape[0])
-    return None
-
-
-def _leaves(data: Any) -> Iterator[Any]:
-    """Yield what is in a batch; the first one before the rest is looked at, for which PyTorch takes a while."""
     first = data
     while type(first) in {tuple, list} and first:
         first = first[0]
-    yield first
-    yield from keras.tree.flatten(data)
+    size = _length(first)
+    if size is not None:
+        return size  # before the rest is looked at, for which PyTorch takes a while
+    sizes = map(_length, keras.tree.flatten(data))
+    return next((size for size in sizes if size is not None), None)
+
+
+def _length(leaf: Any) -> int | None:
+    shape = getattr(leaf, "shape", None)
+    return int(shape[0]) if isinstance(shape, (tuple, list)) and shape else None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import keras
 
 from multiboard import tags
+from multiboard_keras.backend import BACKEND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -56,7 +57,7 @@ class Names:
 
 def identity(variable: Any) -> int:
     """Return what is the same for a variable of Keras and the variable of TensorFlow inside it."""
-    on_tensorflow = keras.backend.backend() == "tensorflow"  # elsewhere the value is a tensor that comes and goes
+    on_tensorflow = BACKEND == "tensorflow"  # elsewhere the value is a tensor that comes and goes
     return id(variable.value if on_tensorflow and isinstance(variable, keras.Variable) else variable)
 
 

@@ -15,7 +15,7 @@ from multiboard_keras.metric_parts import inside, parts
 from multiboard_keras.sight import replaced
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     Tensor = Any
     Means = Mapping[str, tuple[int, int]]
@@ -50,15 +50,13 @@ def means_in(metric: Any) -> Means | None:
     return {name: (places[id(leaf.total)], places[id(leaf.count)]) for name, leaf in named.items()}
 
 
-def divide(means: Means, state: Sequence[Tensor]) -> dict[str, float] | dict[str, Tensor]:
-    """Return the means of a metric by name, as numbers if they are in the memory of the host.
+def divide(means: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, float] | dict[str, Tensor]:
+    """Return means by name, as numbers if they are in the memory of the host.
 
     Args:
-        means: what `means_in` returns.
-        state: a tensor for each variable of the metric.
+        means: total and count of each.
     """
-    totals = [state[total] for total, _ in means.values()]
-    counts = [state[count] for _, count in means.values()]
+    totals, counts = zip(*means.values(), strict=True)
     if (numbers := on_host([*totals, *counts])) is not None:
         quotients = [total / count if count else 0.0 for total, count in zip(numbers, numbers[len(totals) :], strict=False)]
     else:

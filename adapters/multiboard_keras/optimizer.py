@@ -16,6 +16,7 @@ from multiboard import tags
 from multiboard.torch_values import on_host
 from multiboard_keras import statistics
 from multiboard_keras._compat import buffers, built_variables
+from multiboard_keras.backend import BACKEND
 from multiboard_keras.exact import ExactTensors
 from multiboard_keras.gradients import true_gradients
 from multiboard_keras.layers import identity
@@ -182,7 +183,7 @@ class Updates:
     def _take_buffers(self, result: Any) -> None:
         other = {id(variable) for optimizer in self._optimizers.values() for variable in optimizer.variables}
         found = [variable for variable in buffers(self._model) if is_float(variable) and id(variable) not in other]
-        values = [] if keras.backend.backend() != "jax" else zip(self._model.non_trainable_variables, result[1][1], strict=True)
+        values = [] if BACKEND != "jax" else zip(self._model.non_trainable_variables, result[1][1], strict=True)
         with _reading(values):
             self._draft.add([_value(variable) for variable in found])
         self._describe(tags.BUFFERS, found)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from multiboard_keras.backend import BACKEND
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
@@ -32,7 +34,7 @@ class Predictions:
         variables = list(model.variables)
         values = [variable.value for variable in variables]
         with _no_gradients():
-            if keras.backend.backend() == "jax":
+            if BACKEND == "jax":
                 return self._function(model, variables)(values, inputs)
             tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, inputs)
             return _predict(model, variables, values, tensors)
@@ -55,7 +57,7 @@ def _predict(model: Any, variables: Sequence[Any], values: Sequence[Any], inputs
 
 
 def _no_gradients() -> AbstractContextManager[object]:
-    if keras.backend.backend() == "torch":
+    if BACKEND == "torch":
         import torch
 
         context: AbstractContextManager[object] = torch.no_grad()

@@ -11,10 +11,9 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
-import keras
-
 from multiboard.errors import ArgumentError
 from multiboard.profile.argument import check_profiler
+from multiboard_keras.backend import BACKEND
 from multiboard_keras.profile_layers import Layers
 from multiboard_keras.times import count_compilations
 
@@ -72,7 +71,7 @@ class Driver:
         self.in_step = False
         self._waiting: AbstractContextManager[Any] | None = None
         self._ranges: contextlib.ExitStack | None = None
-        self._model, self._backend = model, keras.backend.backend()
+        self._model, self._backend = model, BACKEND
         self._compilations = None if model.run_eagerly else count_compilations(function.traces)
         self._compiled = 0 if self._compilations is None else self._compilations()
         layers = Layers(model, function.scopes)
@@ -161,7 +160,7 @@ def make_driver(model: Any, options: Options, fit: Fit, function: TrainFunction)
     from multiboard.profile.profiler import Profiler
 
     first, last = steps_of(options.profiled, fit.steps, model.steps_per_execution, fit.params.get("steps"))
-    profiler = Profiler(run, start=first, steps=last - first + 1, warmup=0, framework=keras.backend.backend())
+    profiler = Profiler(run, start=first, steps=last - first + 1, warmup=0, framework=BACKEND)
     return Driver(model, run, profiler, function, own=True)
 
 

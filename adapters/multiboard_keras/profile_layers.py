@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from multiboard import tags
+from multiboard_keras.backend import BACKEND
 from multiboard_keras.layer_paths import layer_paths
 from multiboard_keras.rates import find_optimizers
 
@@ -50,7 +51,7 @@ class Layers:
         On TensorFlow `layers` are canonical paths by scope in the graph: the model itself has the path '', its optimizers have
         'optimizer'. On the other backends `layers` is a list of paths, and `roots` what no path begins with.
         """
-        if keras.backend.backend() == "tensorflow":
+        if BACKEND == "tensorflow":
             return {"layers": {} if self._scopes is None else self._scopes.all()}
         optimizers = [getattr(optimizer, "name", "") for optimizer in find_optimizers(self._model).values()]
         return {"layers": sorted(self._layers), "roots": [self._model.name], "optimizers": optimizers}

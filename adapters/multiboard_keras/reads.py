@@ -9,6 +9,7 @@ import keras
 
 from multiboard import tags
 from multiboard_keras import statistics
+from multiboard_keras.backend import BACKEND
 from multiboard_keras.layers import Names
 
 if TYPE_CHECKING:
@@ -28,12 +29,12 @@ def begin(tensors: Sequence[Tensor]) -> Any:
 
 @functools.cache
 def _compiled() -> Callable[[Sequence[Tensor]], Any]:
-    if keras.backend.backend() == "jax":
+    if BACKEND == "jax":
         import jax
 
         compiled: Callable[[Sequence[Tensor]], Any] = jax.jit(statistics.begin)
         return compiled
-    if keras.backend.backend() == "tensorflow":
+    if BACKEND == "tensorflow":
         import tensorflow as tf
 
         graph: Callable[[Sequence[Tensor]], Any] = tf.function(statistics.begin)
@@ -66,6 +67,6 @@ class ParameterReads:
         Args:
             args: of the train function: on JAX they hold the parameters, and the model's variables do not.
         """
-        on_jax = keras.backend.backend() == "jax"
+        on_jax = BACKEND == "jax"
         values = args[0][0] if on_jax else [keras.ops.convert_to_tensor(one) for one in self._model.trainable_variables]
         return begin(values)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import keras
 
 from multiboard_keras._compat import batches_seen
+from multiboard_keras.backend import BACKEND
 from multiboard_keras.gradients import micro_batches
 from multiboard_keras.rates import find_optimizers, rates_by_tag
 
@@ -82,13 +83,12 @@ def _number(value: Any) -> float:
 
 def find_obstacle(model: Any) -> str:
     """Return why the steps of a model cannot be seen one by one and in Python, or an empty string."""
-    backend = keras.backend.backend()
     if model.steps_per_execution > 1:
         return f"steps_per_execution={model.steps_per_execution} runs several steps in one call"
-    if backend == "jax" and getattr(keras.config, "is_nnx_enabled", bool)():
+    if BACKEND == "jax" and getattr(keras.config, "is_nnx_enabled", bool)():
         return "with Flax NNX Keras calls the train step of the class"
-    if backend == "torch" and model.jit_compile:
+    if BACKEND == "torch" and model.jit_compile:
         return "jit_compile=True hides the train step in torch.compile"
-    if backend == "tensorflow" and model.distribute_strategy.num_replicas_in_sync > 1:
+    if BACKEND == "tensorflow" and model.distribute_strategy.num_replicas_in_sync > 1:
         return f"the steps of {model.distribute_strategy.num_replicas_in_sync} replicas are added up outside of the train step"
     return ""

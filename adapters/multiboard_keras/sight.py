@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from multiboard_keras._compat import trace_level
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
 
 _NOTHING: Final = object()
@@ -117,6 +117,7 @@ class Sight:
 
     def __init__(self, problems: dict[str, Exception]) -> None:
         self._problems = problems
+        self._guards: dict[str, _Guard] = {}
         self.begin()
 
     def begin(self) -> None:
@@ -133,13 +134,36 @@ class Sight:
         """Whether tensors seen here can leave the step: not those inside a gradient, a condition or a computation of ours."""
         return not self._busy and trace_level() == self._level
 
-    @contextlib.contextmanager
-    def guarded(self, kind: str) -> Iterator[None]:
-        """Look at something for one kind of extras; an error becomes a problem."""
-        self._busy = True
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001  # nothing of ours may end a training
-            self._problems[kind] = error
-        finally:
-            self._busy = False
+    def guarded(self, kind: str) -> AbstractContextManager[None]:
+        """Return a context to look at something for one kind of extras; an error becomes a problem."""
+        guard = self._guards.get(kind)
+        if guard is None:
+            guard = self._guards[kind] = _Guard(self, kind)
+        return guard
+
+    def look(self, *, begins: bool) -> None:
+        """Begin or end a computation of ours."""
+        self._busy = begins
+
+    def keep(self, kind: str, problem: Exception) -> None:
+        """Keep what has gone wrong."""
+        self._problems[kind] = problem
+
+
+class _Guard:
+    """What `Sight.guarded` returns; a class, because every step on PyTorch enters it many times."""
+
+    __slots__ = ("_kind", "_sight")
+
+    def __init__(self, sight: Sight, kind: str) -> None:
+        self._sight, self._kind = sight, kind
+
+    def __enter__(self) -> None:
+        self._sight.look(begins=True)
+
+    def __exit__(self, _: object, error: BaseException | None, *__: object) -> bool:
+        self._sight.look(begins=False)
+        if isinstance(error, Exception):  # nothing of ours may end a training
+            self._sight.keep(self._kind, error)
+            return True
+        return False

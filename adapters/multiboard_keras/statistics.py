@@ -6,7 +6,7 @@ import functools
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import keras
+from multiboard_keras.backend import BACKEND
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,4 +59,4 @@ def pending(begun: Any) -> Pending[MeasuredBatch]:
 
 @functools.cache
 def _backend() -> Any:
-    return import_module(f"multiboard_keras.statistics_{keras.backend.backend()}")
+    return import_module(f"multiboard_keras.statistics_{BACKEND}")

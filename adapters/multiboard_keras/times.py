@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-import keras
-
 from multiboard.meter import Meter
+from multiboard_keras.backend import BACKEND
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,22 +82,20 @@ def count_compilations(traces: Callable[[], int]) -> Callable[[], int] | None:
     Args:
         traces: returns how often train steps were traced so far.
     """
-    backend = keras.backend.backend()
-    if backend == "jax":
+    if BACKEND == "jax":
         from multiboard_jax.meter import count_compilations as count
 
         return count()
-    return None if backend == "torch" else traces
+    return None if BACKEND == "torch" else traces
 
 
 def _of_backend(progress: Progress, traces: Callable[[], int]) -> dict[str, Any]:
-    backend = keras.backend.backend()
-    if backend == "jax":
+    if BACKEND == "jax":
         from multiboard_jax.memory import memory_stats
         from multiboard_jax.meter import Finished
 
         return {"finished": Finished(progress), "compilations": count_compilations(traces), "memory": memory_stats}
-    if backend == "torch":
+    if BACKEND == "torch":
         from multiboard_torch.memory import memory_stats as torch_memory_stats
 
         return {"memory": torch_memory_stats}

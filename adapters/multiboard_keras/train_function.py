@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-import keras
-
 from multiboard import tags
+from multiboard_keras.backend import BACKEND
 from multiboard_keras.examples import Examples, LastOf
 from multiboard_keras.reads import ParameterReads
 from multiboard_keras.sight import replaced
@@ -57,7 +56,7 @@ class Yield(NamedTuple):
         logs: what Keras gets, on the device.
         extras: what the train step returned besides, on the device.
         step: the train step that did it, None for Keras' own.
-        examples: in the batches of the call, pending on TensorFlow, where it is that of its last batch; None if it is not known.
+        examples: in the batches of the call, pending on TensorFlow; None if it is not known.
         params: of a capture of parameters that were read before the call, what `statistics.pending` takes, or why that failed;
             None if there was none.
         shapes: of the first batch of the call, if they are wanted, see `Examples`.
@@ -122,9 +121,9 @@ class TrainFunction:
         self._model = model
         self._original: Callable[..., Any] = model.train_function
         self._plain = self._capturing = self._keeping = None
-        sized = keras.backend.backend() == "tensorflow"  # elsewhere the number of examples is seen outside of the step
+        sized = BACKEND == "tensorflow"  # elsewhere the number of examples is seen outside of the step
         self.scopes = _scopes(model) if profiled and sized else None
-        self.draws = keras.backend.backend() != "torch"
+        self.draws = BACKEND != "torch"
         if seen and (metrics or sized):
             rated = () if metrics and rates else None
             self._plain = _Variant(model, TrainStep(model, metrics=metrics, groups=rated, scopes=self.scopes))
@@ -191,7 +190,7 @@ class TrainFunction:
         variant, params = self._plain, None
         if due.capture:
             variant, params = self._capturing_one(due), self._read(args)
-        if keras.backend.backend() == "jax":
+        if BACKEND == "jax":
             self.draws = not isinstance(args[1], (list, tuple))  # as in older versions of Keras
         examples = Examples(shapes=due.shapes, waiting=due.waiting)
         result = (self._call_original if variant is None else variant)(*examples.watch(args))
@@ -199,7 +198,9 @@ class TrainFunction:
         found = logs if isinstance(logs, dict) else {}
         extras = extras_of(found.pop(EXTRAS, {}))
         step = None if variant is None else variant.step
-        count = LastOf(extras[STACK]) if step is not None and step.sized and STACK in extras else examples.count
+        count: int | LastOf | None = examples.count
+        if step is not None and step.sized and STACK in extras and self._model.steps_per_execution == 1:
+            count = LastOf(extras[STACK])  # of several batches in one call, that of the others is not known
         self._listener.deliver(due, Yield(found, extras, step, count, params, examples.shapes))
         return result
 

@@ -13,13 +13,14 @@ import keras
 
 from multiboard import tags
 from multiboard_keras.activations import Activations
+from multiboard_keras.backend import BACKEND
 from multiboard_keras.layer_info import FirstCalls
 from multiboard_keras.layers import Names
 from multiboard_keras.naming import TAKEN
 from multiboard_keras.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from multiboard.exact import Exact
     from multiboard.exact_samples import Kept
@@ -127,6 +128,21 @@ class TrainStep:
     def _run(self, *args: Any, **kwargs: Any) -> Any:
         watch = self._current_watch()
         calls = FirstCalls(self._model) if self.groups and not self.layer_calls else None
+        with watch if self._scopes is None and calls is None else self._looking(watch, calls):
+            result = self._inner(*args, **kwargs)
+            if self.groups:
+                watch.updates.add_buffers(result)
+        self.layer_calls = self.layer_calls if calls is None else tuple(calls.order)
+        extras = self._captured(watch.updates)
+        rates = extras.pop(RATE, {}) if self.metrics and not self.groups else {}
+        own, logs = (watch.metrics.numbers(), logs_of(result)) if self.metrics else ({}, {})
+        extras |= self._numbers(own, logs, rates, _size(args, watch.sight), watch.sight)
+        watch.forget()
+        return _with_extras(result, extras)
+
+    @contextlib.contextmanager
+    def _looking(self, watch: Watch, calls: FirstCalls | None) -> Iterator[None]:
+        """Look into a run, at the scopes of its graph and the order of its layers as well."""
         with contextlib.ExitStack() as stack:
             stack.enter_context(watch)
             if self._scopes is not None:
@@ -134,18 +150,7 @@ class TrainStep:
             if calls is not None:
                 with watch.sight.guarded(LAYERS):
                     calls.watch(stack)
-            result = self._inner(*args, **kwargs)
-            if self.groups:
-                watch.updates.add_buffers(result)
-        self.layer_calls = self.layer_calls if calls is None else tuple(calls.order)
-        extras = self._captured(watch.updates)
-        own, rates, logs = {}, {}, {}
-        if self.metrics:
-            own, logs = watch.metrics.numbers(), logs_of(result)
-            rates = {} if self.groups else extras.pop(RATE, {})
-        extras |= self._numbers(own, logs, rates, _size(args, watch.sight), watch.sight)
-        watch.forget()
-        return _with_extras(result, extras)
+            yield
 
     def _current_watch(self) -> Watch:
         """Return what looks into this run: as a rule that of the last one."""
@@ -176,17 +181,19 @@ class TrainStep:
 
     def _captured(self, updates: Updates) -> dict[str, Any]:
         self.notes += updates.notes
-        begun = updates.finished()
-        self.tags, self.descriptions = tuple(updates.descriptions), updates.descriptions
-        extras = {} if begun is None else {CAPTURE: begun}
-        self.kept = tuple(updates.exact.kept)
-        extras |= {EXACT: updates.exact.finished()} if self.kept else {}
-        return extras | ({RATE: rates} if (rates := updates.rates()) else {})
+        extras: dict[str, Any] = {RATE: rates} if (rates := updates.rates()) else {}
+        if self.groups:
+            begun = updates.finished()
+            self.tags, self.descriptions = tuple(updates.descriptions), updates.descriptions
+            extras |= {} if begun is None else {CAPTURE: begun}
+            self.kept = tuple(updates.exact.kept)
+            extras |= {EXACT: updates.exact.finished()} if self.kept else {}
+        return extras
 
 
 def _stacked(numbers: tuple[Any, ...]) -> Any:
     """Return numbers as one array, on PyTorch as they are: the run stacks those that are on a device."""
-    if keras.backend.backend() == "torch" or not numbers:
+    if BACKEND == "torch" or not numbers:
         return numbers
     return keras.ops.stack([keras.ops.cast(number, "float32") for number in numbers])
 
@@ -200,7 +207,7 @@ def _fits(number: Any) -> bool:
 
 def logs_of(result: Any) -> Any:
     """Return the logs in the result of a train step or a train function."""
-    return result[0] if keras.backend.backend() == "jax" else result
+    return result[0] if BACKEND == "jax" else result
 
 
 def extras_of(found: Any) -> dict[str, Any]:
@@ -210,7 +217,7 @@ def extras_of(found: Any) -> dict[str, Any]:
 
 def _size(args: tuple[Any, ...], sight: Sight) -> tuple[Any, ...]:
     """Return the number of examples of a batch on TensorFlow, where it is not seen outside of the train step; else nothing."""
-    if keras.backend.backend() == "tensorflow":
+    if BACKEND == "tensorflow":
         with sight.guarded(SIZE):
             first = next(leaf for leaf in keras.tree.flatten(args) if leaf is not None)
             return (keras.ops.shape(first)[0],)
@@ -220,7 +227,7 @@ def _size(args: tuple[Any, ...], sight: Sight) -> tuple[Any, ...]:
 def _with_extras(result: Any, extras: Mapping[str, Any]) -> Any:
     """Return the result of a train step with more extras in its logs."""
     logs = _with_more(logs_of(result), extras)
-    return (logs, result[1]) if keras.backend.backend() == "jax" else logs
+    return (logs, result[1]) if BACKEND == "jax" else logs
 
 
 def _with_more(logs: Any, extras: Mapping[str, Any]) -> Any:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from multiboard.arrays import take_array
+from multiboard_keras.backend import BACKEND
 
 if TYPE_CHECKING:
     from multiboard.values import Foreign
@@ -19,7 +20,7 @@ def take(variable: Any) -> Foreign:
         variable: of Keras, or a tensor of its backend.
     """
     value = variable.value if isinstance(variable, keras.Variable) else variable
-    if keras.backend.backend() == "jax":
+    if BACKEND == "jax":
         import jax.numpy as jnp
 
         value = jnp.copy(value)  # the next step takes the memory of the original
