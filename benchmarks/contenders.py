@@ -25,7 +25,6 @@ QUIET = {
     "HF_HUB_OFFLINE": "1",
     "JAX_PLATFORMS": os.environ.get("JAX_PLATFORMS", "cpu"),
     "TF_CPP_MIN_LOG_LEVEL": "3",
-    "TF_ENABLE_ONEDNN_OPTS": "0",
     "WANDB_ERROR_REPORTING": "false",
     "WANDB_MODE": "offline",
     "WANDB_SILENT": "true",

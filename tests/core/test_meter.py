@@ -46,6 +46,43 @@ def test_updates_that_a_device_has_not_finished_are_in_no_mean(written):
     assert (data.scalars["perf/step_ms"].value >= 5).all()
 
 
+class Later:
+    """A number that is read later."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def fetch(self):
+        return self.number
+
+
+@pytest.mark.parametrize("every", [10, 1500])
+def test_numbers_of_examples_that_are_pending_are_read_later(written, every):
+    """Those of a long window are read in between, so that not all are held."""
+
+    def train(run):
+        meter = Meter(run, every=every)
+        meter.start()
+        for step in range(1 + every):
+            meter.step(Later(8) if step % 2 else 4)
+
+    scalars = written(train).scalars
+    np.testing.assert_allclose(scalars["perf/examples_per_s"].value * scalars["perf/step_ms"].value, 6000, rtol=1e-5)
+
+
+def test_a_number_of_examples_that_cannot_be_read_costs_the_rate_alone(written):
+    def train(run):
+        meter = Meter(run, every=2)
+        meter.start()
+        for _ in range(3):
+            meter.step(Later(None))
+
+    with pytest.warns(mb.MultiboardWarning, match="examples_per_s"):
+        scalars = written(train).scalars
+    assert "perf/examples_per_s" not in scalars
+    assert len(scalars["perf/step_ms"].value) == 1
+
+
 def test_examples_and_waiting_belong_to_the_updates_that_were_begun(written):
     """Eight updates are begun while two are finished: the examples per second are those of the two."""
     begun, finished = Calls(0), Calls(0)

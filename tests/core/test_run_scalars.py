@@ -40,20 +40,21 @@ def test_a_tag_of_any_form_survives(written, tag):
     assert list(written(lambda run: run.scalar(tag, 1.0, 0)).scalars) == [tag]
 
 
+@pytest.mark.parametrize("count", [20, 200])
 @pytest.mark.parametrize("step", [0, 127, 128, 2**34, 2**35 - 1, 2**35, -1, 2**62])
-def test_many_calls_with_the_same_tags_are_written_in_their_order(written, step):
-    """As a table of bytes where that is possible, one after the other where it is not."""
+def test_many_calls_with_the_same_tags_are_written_in_their_order(written, step, count):
+    """As a table of bytes where there are many and that is possible, one after the other where it is not."""
 
     def actions(run):
-        for i in range(200):
+        for i in range(count):
             run.log({"a": float(i), "b": -1e-30 * i}, step - i % 7)
             run.scalar("c", i, step)
 
     data = written(actions)
-    np.testing.assert_array_equal(data.scalars["a"].step, [step - i % 7 for i in range(200)])
-    np.testing.assert_array_equal(data.scalars["a"].value, np.arange(200))
-    np.testing.assert_array_equal(data.scalars["b"].value, (-1e-30 * np.arange(200)).astype(np.float32))
-    np.testing.assert_array_equal(data.scalars["c"].value, np.arange(200))
+    np.testing.assert_array_equal(data.scalars["a"].step, [step - i % 7 for i in range(count)])
+    np.testing.assert_array_equal(data.scalars["a"].value, np.arange(count))
+    np.testing.assert_array_equal(data.scalars["b"].value, (-1e-30 * np.arange(count)).astype(np.float32))
+    np.testing.assert_array_equal(data.scalars["c"].value, np.arange(count))
     assert (np.diff(data.scalars["a"].wall_time) >= 0).all()
 
 
@@ -77,17 +78,32 @@ def test_a_tag_in_several_sets_of_tags_keeps_the_order_of_its_steps(written):
     assert data.scalars["rate"].step.tolist() == list(range(0, 300, 3))
 
 
+@pytest.mark.parametrize("count", [20, 100])
 @pytest.mark.parametrize("odd", [np.nan, 1e39, 10**400])
-def test_one_odd_number_among_many_costs_no_other(written, odd):
+def test_one_odd_number_among_many_costs_no_other(written, odd, count):
+    at = count // 2
+
     def actions(run):
-        for i in range(100):
-            run.log({"a": odd if i == 50 else float(i), "b": 1.0}, i)
+        for i in range(count):
+            run.log({"a": odd if i == at else float(i), "b": 1.0}, i)
 
     with pytest.warns(mb.MultiboardWarning):
         data = written(actions)
-    assert data.scalars["a"].step.tolist() == data.scalars["b"].step.tolist() == list(range(100))
-    np.testing.assert_array_equal(np.delete(data.scalars["a"].value, 50), np.delete(np.arange(100), 50))
-    assert not np.isfinite(data.scalars["a"].value[50])
+    assert data.scalars["a"].step.tolist() == data.scalars["b"].step.tolist() == list(range(count))
+    np.testing.assert_array_equal(np.delete(data.scalars["a"].value, at), np.delete(np.arange(count), at))
+    assert not np.isfinite(data.scalars["a"].value[at])
+
+
+def test_few_calls_with_numbers_of_every_kind_are_written_as_each_alone(written):
+    kinds = [1, True, 0.1, np.float16(0.1), np.float32(0.1), np.float64(0.1), np.int32(-7), np.bool_(True), 2**70, 3e38]
+
+    def together(run):
+        for step in range(20):
+            run.log({f"k{place}": kind for place, kind in enumerate(kinds)}, step)
+
+    found = written(together).scalars
+    for place, kind in enumerate(kinds):
+        np.testing.assert_array_equal(found[f"k{place}"].value, np.full(20, kind, np.float32), err_msg=repr(kind))
 
 
 def test_changing_the_dict_afterwards_changes_nothing(written):

@@ -53,6 +53,19 @@ def test_the_last_batch_of_an_epoch_may_be_smaller(dense, vectors, tmp_path):
     np.testing.assert_allclose(per_step[1:], 14, rtol=1e-4)  # 56 examples in 4 batches
 
 
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="Keras refuses steps_per_execution above 1 there")
+def test_examples_of_several_steps_in_one_call_are_right_or_left_out(dense, vectors, tmp_path):
+    """On TensorFlow only the last batch of a call can be seen."""
+    model = dense(steps_per_execution=2)
+    with pytest.warns(mb.MultiboardWarning, match="steps_per_execution=2"):
+        model.fit(*vectors, batch_size=14, epochs=3, verbose=0, callbacks=[mbk.TensorBoard(tmp_path)])
+    scalars = mb.read(tmp_path)["."].scalars
+    if keras.backend.backend() == "tensorflow":
+        assert "perf/examples_per_s" not in scalars
+    else:
+        np.testing.assert_allclose(scalars["perf/examples_per_s"].value * scalars["perf/step_ms"].value, 14_000, rtol=1e-4)
+
+
 def test_steps_per_second_are_written_on_request(fit_long):
     scalars, _ = fit_long(write_steps_per_second=True)
     np.testing.assert_allclose(scalars["perf/steps_per_s"].value * scalars["perf/step_ms"].value, 1000, rtol=1e-4)

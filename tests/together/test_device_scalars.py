@@ -151,15 +151,16 @@ def test_a_donated_jax_value_is_one_warning_per_tag_and_the_step_stays(written):
     assert lost + len(data.scalars.get("state", ())) == 30
 
 
+@pytest.mark.parametrize("behind", [[], [99.0]], ids=["alone", "with more behind"])
 @pytest.mark.parametrize("framework", ["jax", "tensorflow"])
-def test_one_array_with_the_numbers_of_a_step_is_written_as_they_are_one_by_one(written, framework):
+def test_one_array_with_the_numbers_of_a_step_is_written_as_they_are_one_by_one(written, framework, behind):
     tags = ("a", "b", "c")
     numbers = np.random.default_rng(0).standard_normal((40, 3)).astype(np.float32)
     numbers[7] = [np.nan, np.inf, 2.0]
 
     def stacked(run):
         for step in range(40):
-            run.log_again(tags, Row(MAKE[framework](numbers[step], "float32")), step)
+            run.log_again(tags, Row(MAKE[framework](np.append(numbers[step], behind), "float32")), step)
 
     def apart(run):
         for step in range(40):
