@@ -2,7 +2,7 @@
 
 python benchmarks/keras_fit.py [--rounds 3] [--scale 1] [--topic '<race> on jax'] [--out results.jsonl]
 
-Two classifiers with Adam on the CPU, one intra-op thread, on each installed backend. Inside of one fit the callback hears of
+Three classifiers with Adam on the CPU, one intra-op thread, on each installed backend. Inside of one fit the callback hears of
 every other block of batches only, and a block counts until what it logged is in the file: what a fit compiles, converts and
 allocates once is the same for both. The first epoch is left out. 'no callback' hears of nothing: its row is the noise. 'main' is
 the training thread; 'added' spreads captures and ends of epochs over the steps.
@@ -18,7 +18,7 @@ import numpy as np
 from clocks import report
 from contenders import OURS
 from measure import Contender, options, race
-from targets import KERAS_CNN, KERAS_EVERY_50, KERAS_FIT
+from targets import KERAS_CNN, KERAS_EVERY_50, KERAS_FIT, KERAS_LARGER_CNN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,6 +140,7 @@ class Task(NamedTuple):
 TASKS = {
     "perceptron": Task(KERAS_FIT, perceptron, 32),
     "small_cnn": Task(KERAS_CNN, small_cnn, 16),
+    "larger_pictures": Task(KERAS_LARGER_CNN, small_cnn, 24),
 }
 
 

@@ -46,6 +46,7 @@ JAX_LOOP = "training loop: perceptron in JAX, 10 scalars per step, histograms ev
 JAX_LOOP_OF_LARGE_BATCHES = "training loop: perceptron in JAX, batches of 352, 10 scalars per step, histograms every 50"
 KERAS_FIT = "fit in Keras: perceptron, every batch and histograms"
 KERAS_CNN = "fit in Keras: small CNN, every batch and histograms"
+KERAS_LARGER_CNN = "fit in Keras: small CNN on larger pictures, every batch and histograms"
 KERAS_EVERY_50 = f"{OURS} every 50"
 
 _TORCH = ("torch.utils.tensorboard", "torch.utils.tensorboard + TensorFlow")
@@ -89,7 +90,8 @@ TARGETS = (
         for backend in ("jax", "tensorflow")
     ),
     *(
-        Target(f"{KERAS_CNN} on {backend}", "cpu_percent", at_most=2, contender=KERAS_EVERY_50)
+        Target(f"{fit} on {backend}", "cpu_percent", at_most=2, contender=KERAS_EVERY_50)
+        for fit in (KERAS_CNN, KERAS_LARGER_CNN)
         for backend in ("jax", "tensorflow", "torch")
     ),
     Target("reading: multiboard, dicts of 10", "wall_s", at_most=0.4, contender="mb.read"),

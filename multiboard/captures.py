@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from multiboard import tags
-from multiboard.buckets import MOMENTS, NAN, SPECIALS, SQUARES, Statistics
+from multiboard.buckets import BUCKETS, MOMENTS, NAN, SPECIALS, SQUARES, Statistics
 from multiboard.update_ratios import update_ratios
 from multiboard.values import Histogram, Scalars
 
@@ -29,8 +29,8 @@ def expand(capture: Capture) -> Iterator[Histogram | Scalars]:
     Waits for the device; called in the writer thread.
     """
     counts, specials, moments = _arrays(capture.batch.fetch())
-    if len(counts) != len(capture.tags):
-        raise ValueError(f"{len(counts)} distributions for {len(capture.tags)} tags")
+    if not len(counts) == len(specials) == len(moments) == len(capture.tags):
+        raise ValueError(f"{len(counts)} distributions with {len(moments)} moments for {len(capture.tags)} tags")
     rows = dict(zip(capture.tags, range(len(counts)), strict=True))
     if capture.if_any:
         sizes = (counts.sum(1) + specials.sum(1)).tolist()
@@ -47,8 +47,9 @@ def expand(capture: Capture) -> Iterator[Histogram | Scalars]:
 
 def _arrays(batch: MeasuredBatch) -> tuple[_Ints, _Ints, _Floats]:
     """Return bucket counts, special counts and moments, one row per tensor."""
+    counts = np.asarray(batch.counts, np.int64).reshape(-1, BUCKETS)
     specials = np.asarray(batch.specials, np.int64).reshape(-1, SPECIALS)
-    return np.asarray(batch.counts, np.int64), specials, np.asarray(batch.moments, np.float64).reshape(-1, MOMENTS)
+    return counts, specials, np.asarray(batch.moments, np.float64).reshape(-1, MOMENTS)
 
 
 def _norms(rows: Mapping[str, int], specials: _Ints, moments: _Floats) -> dict[str, float]:

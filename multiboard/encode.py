@@ -7,6 +7,7 @@ tensorflow/tensorboard. Metadata (plugin, description) goes with the first event
 from __future__ import annotations
 
 import functools
+import math
 import struct
 from typing import TYPE_CHECKING, Any, Final
 
@@ -106,9 +107,13 @@ _FLOAT32_LIMIT: Final = 2.0**128 - 2.0**103
 
 def float32(value: float) -> float:
     """Return a number that float32 can hold: beyond its range infinity, as NumPy does (struct would raise)."""
-    if value >= _FLOAT32_LIMIT:
-        return float("inf")
-    return float("-inf") if value <= -_FLOAT32_LIMIT else float(value)
+    try:
+        number = float(value)  # a number of NumPy would be compared in its own type, where the limit overflows
+    except OverflowError:  # of an integer
+        return math.inf if value > 0 else -math.inf
+    if abs(number) < _FLOAT32_LIMIT or math.isnan(number):
+        return number
+    return math.copysign(math.inf, number)
 
 
 def histogram_tensor(rows: npt.NDArray[np.float64]) -> bytes:

@@ -1,7 +1,7 @@
 """Where the time of a training goes: per update, waiting for data, examples per second. The part that all adapters share.
 
-No device is waited for, and nothing here knows a framework: an adapter tells what counts updates, which of them a device has
-finished, and what its memory holds. A step costs a few microseconds.
+No device is waited for that is still computing a step, and nothing here knows a framework: an adapter tells what counts
+updates, which of them a device has finished, and what its memory holds. A step costs a few microseconds.
 """
 
 from __future__ import annotations

@@ -206,10 +206,12 @@ class Pipeline:
 
     def _write_scalars(self, lanes: Sequence[QueueLane], *, hold_back: Callable[[Foreign], bool] | None) -> bool:
         """Hand scalars to the sinks; tell whether there were any."""
-        taken = [(lane.sink, numbers) for lane in lanes if (numbers := lane.taken_numbers(hold_back=hold_back))]
-        for sink, numbers in taken:
-            deliver_scalars(sink, numbers, self._reports)
-        return bool(taken)
+        written = False
+        for lane in lanes:
+            if numbers := lane.taken_numbers(hold_back=hold_back):
+                written = True
+                deliver_scalars(lane.sink, numbers, self._reports)
+        return written
 
     def _write_values(self, lanes: Sequence[QueueLane], *, wait: bool) -> None:
         due = monotonic() + SLICE

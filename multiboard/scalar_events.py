@@ -101,7 +101,8 @@ def frame_each(template: ScalarsTemplate, records: Sequence[Logged]) -> bytes | 
     framed = []
     try:
         for tags, value, step, wall_time in records:
-            numbers: Any = tuple(tags.values()) if type(tags) is dict else (value,)
+            values: Any = tags.values() if type(tags) is dict else (value,)
+            numbers = tuple(map(float, values))
             if not math.isfinite(sum(numbers)):  # only a suspicion: finite numbers may have an infinite sum
                 return None
             framed.append(frame(template.event(numbers, step, wall_time)))

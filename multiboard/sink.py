@@ -111,10 +111,10 @@ class EventSink:
         from multiboard.captures import expand
 
         for part in expand(capture):
-            if type(part) is Histogram:
-                self._encode(part, Encoder.histogram)
-            else:
+            if type(part) is not Histogram:
                 self._accept(part)
+            elif self._media.keeps(part):
+                self._encode(part, Encoder.histogram)
 
     def _encode(self, value: Value, encode: Callable[..., bytes]) -> None:
         """Encode a value whose arrays are on the host."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from multiboard.protocols import Pending
 
 _MOST_PENDING: Final = 1024
-"""Numbers of examples on a device that are kept at most; then they are read, of which all but the last are there for long."""
+"""Numbers of examples that are kept at most; then the older half is read, which no device computes any more."""
 
 
 class Counts(NamedTuple):
@@ -75,8 +75,11 @@ class Sums:
         """Add examples whose number is read later."""
         self._pending.append(examples)
         if len(self._pending) >= _MOST_PENDING:
-            self.examples += sum([one.fetch() for one in self._pending])
-            self._pending = []
+            older, self._pending = self._pending[: _MOST_PENDING // 2], self._pending[_MOST_PENDING // 2 :]
+            try:
+                self.examples += sum([one.fetch() for one in older])
+            except Exception:  # noqa: BLE001  # of a device, which will fail everywhere else as well
+                self.all_counted = False
 
     def first_step(self) -> dict[str, Any]:
         """Return the scalar of a first update."""

@@ -41,7 +41,7 @@ class Scalars(NamedTuple):
     """Numbers of one `log` call; they share a step and become one event.
 
     Attributes:
-        values: one for each tag.
+        values: one for each tag, or a row.
     """
 
     tags: tuple[str, ...]

@@ -79,20 +79,31 @@ class BatchMetrics:
                 means |= {name: (state[total], state[count]) for name, (total, count) in additions.means.items()}
                 continue
             with self._sight.guarded(self._kind):
-                self._take_result(metric, state, contextlib.nullcontext() if additions else _put_back(metric))
-        if means:
-            with self._sight.guarded(self._kind):
-                self._numbers |= divide(means)
+                for name in self._take_result(metric, state, contextlib.nullcontext() if additions else _put_back(metric)):
+                    means.pop(name, None)  # as with Keras, the last one of a name counts
+        self._take_means(means)
         if self._in_python:
             with self._sight.guarded(self._kind):
                 raise LookupError("they keep their state outside of variables")
         return self._numbers
 
-    def _take_result(self, metric: Any, state: list[Tensor], context: contextlib.AbstractContextManager[None]) -> None:
+    def _take_means(self, means: dict[str, tuple[Tensor, Tensor]]) -> None:
+        """Take means all at once, or one by one if that fails."""
+        try:
+            self._numbers |= divide(means) if means else {}
+        except Exception:  # noqa: BLE001  # of one of them
+            for name, mean in means.items():
+                with self._sight.guarded(self._kind):
+                    self._numbers |= divide({name: mean})
+
+    def _take_result(self, metric: Any, state: list[Tensor], context: contextlib.AbstractContextManager[None]) -> list[str]:
+        """Take the result of a metric, and return its names."""
         with context:
             result = metric.stateless_result(state)
-        for name, number in (result if isinstance(result, dict) else {metric.name: result}).items():
+        named = result if isinstance(result, dict) else {metric.name: result}
+        for name, number in named.items():
             self._take(name, number)
+        return list(named)
 
     def _take(self, name: str, number: Any) -> None:
         if number is not None:

@@ -218,8 +218,10 @@ class Batches:
             except Exception as error:  # noqa: BLE001  # as above
                 self._reporting.caught("step time", error)
         if due.shapes and self._graphs is not None:
-            count = found.examples
-            self._graphs.batch(found.shapes, count.fetch() if isinstance(count, LastOf) else count, due.first)
+            count = None
+            with self._reporting.of("graph"):
+                count = found.examples.fetch() if isinstance(found.examples, LastOf) else found.examples
+            self._graphs.batch(found.shapes, count, due.first)
             if self._times is not None:
                 self._times.begin()  # the next step begins now
         if self._profile is not None and due.step + 1 >= self._profile.profiler.next_step:

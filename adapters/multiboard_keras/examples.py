@@ -84,7 +84,7 @@ class LastOf:
         self._array = array
 
     def fetch(self) -> int:
-        """Return it; may wait for the device."""
+        """Return it; may wait for the device. Any thread may ask, again and again."""
         return int(np.asarray(self._array)[-1])
 
 

@@ -36,3 +36,31 @@ def test_a_training_starts_at_an_integer_of_numpy():
 def test_anything_else_is_refused(value):
     with pytest.raises(ArgumentError, match="start_step"):
         check_start_step(value)
+
+
+def test_a_budget_of_bytes_thins_out_the_distributions_of_captures(tmp_path):
+    with mb.Run(tmp_path / "run", facts=False, max_media_bytes={"histogram": 2_000}) as run:
+        run.capture(Capture(("params/kernel",), Batch(), 0, 0.0))
+        with pytest.warns(mb.MultiboardWarning, match="max_media_bytes=2000"):
+            for step in range(1, 200):
+                run.capture(Capture(("params/kernel",), Batch(), step, 0.0))
+            run.flush()
+    data = mb.read(tmp_path / "run")["."]
+    assert 5 < len(data.histograms["params/kernel"].step) < 50
+    assert data.scalars["norm/params/kernel"].step.tolist() == list(range(200))
+
+
+class Nothing:
+    """A capture in which nothing was found."""
+
+    def fetch(self):
+        return MeasuredBatch(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32))
+
+
+def test_a_capture_of_nothing_writes_nothing(tmp_path):
+    with mb.Run(tmp_path / "run", facts=False) as run:
+        run.scalar("a", 1.0, 0)
+        run.capture(Capture((), Nothing(), 0, 0.0, if_any=True))
+    data = mb.read(tmp_path / "run")["."]
+    assert list(data.scalars) == ["a"]
+    assert not data.histograms

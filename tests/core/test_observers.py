@@ -280,3 +280,19 @@ def test_a_signal_handler_finds_a_durable_run_busy_while_an_observer_logs(log_di
         run.observe(Logs())
         run.log({"a": 1.0}, 0)
     assert idle == [False]
+
+
+def test_numbers_of_numpy_are_shown_without_a_warning(written):
+    """Few calls, and many that are encoded as a table."""
+    seen = Seen()
+
+    def actions(run):
+        run.observe(seen)
+        for step in range(5):
+            run.log({"a": np.float32(0.5), "b": np.float16(2)}, step)
+            run.flush()
+        for step in range(5, 105):
+            run.log({"a": np.float32(0.5), "b": np.float16(2)}, step)
+
+    written(actions)
+    assert len(seen.scalars) == 105

@@ -282,6 +282,40 @@ def test_a_metric_with_the_name_of_a_number_of_ours_is_left_out_by_name(dense, v
     assert any("'learning_rate' is left out" in message for message in told) == (update_freq == "batch")
 
 
+class Largest(keras.metrics.Metric):
+    """The largest value that it has seen since it was reset, which is no mean."""
+
+    def __init__(self, name):
+        super().__init__(name=name)
+        self.largest = self.add_variable((), "zeros", name="largest")
+
+    def update_state(self, value, **_):
+        self.largest.assign(keras.ops.maximum(self.largest, keras.ops.max(value)))
+
+    def result(self):
+        return self.largest + 0
+
+
+class Twice(Own):
+    """A model with a mean, and behind it another metric of the same name."""
+
+    def __init__(self):
+        super().__init__(keras.metrics.Mean(name="score"))
+        self.second = Largest("score")
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        self.metric.update_state(keras.ops.min(y))
+        self.second.update_state(keras.ops.ones(()) * 7.0)
+        return super().compute_metrics(x, y, y_pred, sample_weight)
+
+
+def test_of_two_metrics_of_one_name_the_last_one_counts_as_with_keras(fit, vectors):  # noqa: ARG001
+    model = Twice()
+    model.compile(keras.optimizers.SGD(0.1), loss="mse")
+    data = fit(model, callback={"update_freq": "batch"})
+    assert data.scalars["train/score"].value.tolist() == [7.0] * 4
+
+
 class Shared(keras.Model):
     """A model whose metric is also that of its layer: Keras lists it twice."""
 

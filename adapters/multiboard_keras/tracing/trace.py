@@ -11,6 +11,7 @@ import keras
 from multiboard.graph.ir import INPUT, OUTPUT, Graph, Node, layer_path
 from multiboard.graph.recorder import Recorder
 from multiboard_keras._compat import losses_kept
+from multiboard_keras.backend import BACKEND
 from multiboard_keras.layer_paths import layer_paths
 from multiboard_keras.tracing.frames import Frames
 from multiboard_keras.tracing.inputs import paths
@@ -87,7 +88,7 @@ def trace(model: Any, inputs: Inputs, *, training: bool, step: int | None = None
         training: whether as in training.
         step: the training step that the call stands for.
     """
-    backend = import_module(f"multiboard_keras.tracing.trace_{keras.backend.backend()}")
+    backend = import_module(f"multiboard_keras.tracing.trace_{BACKEND}")
     recorders: Sequence[Callable[[Call], None]] = backend.RECORDERS
     calls: list[Call] = []
     for record in recorders:
