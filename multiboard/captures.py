@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from multiboard import tags
-from multiboard.buckets import BUCKETS, MOMENTS, NAN, SPECIALS, SQUARES, Statistics
+from multiboard.buckets import MOMENTS, NAN, SPECIALS, SQUARES, Statistics
 from multiboard.update_ratios import update_ratios
 from multiboard.values import Histogram, Scalars
 
@@ -46,10 +46,10 @@ def expand(capture: Capture) -> Iterator[Histogram | Scalars]:
 
 
 def _arrays(batch: MeasuredBatch) -> tuple[_Ints, _Ints, _Floats]:
-    """Return bucket counts, special counts and moments, one row per tensor."""
-    counts = np.asarray(batch.counts, np.int64).reshape(-1, BUCKETS)
+    """Return bucket counts, special counts and moments, one row per tensor; of norms alone there are no buckets."""
+    counts = np.asarray(batch.counts, np.int64)
     specials = np.asarray(batch.specials, np.int64).reshape(-1, SPECIALS)
-    return counts, specials, np.asarray(batch.moments, np.float64).reshape(-1, MOMENTS)
+    return np.atleast_2d(counts)[: len(specials)], specials, np.asarray(batch.moments, np.float64).reshape(-1, MOMENTS)
 
 
 def _norms(rows: Mapping[str, int], specials: _Ints, moments: _Floats) -> dict[str, float]:
