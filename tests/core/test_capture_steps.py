@@ -64,3 +64,22 @@ def test_a_capture_of_nothing_writes_nothing(tmp_path):
     data = mb.read(tmp_path / "run")["."]
     assert list(data.scalars) == ["a"]
     assert not data.histograms
+
+
+class NormsAlone:
+    """A capture that has counted no buckets."""
+
+    def fetch(self):
+        return MeasuredBatch(
+            np.zeros((2, 0), np.int32), np.array([[0, 0, 0, 0], [0, 1, 0, 0]]), np.float32([[3, 9, 1, 2], [0, 0, 0, 0]])
+        )
+
+
+def test_a_capture_of_norms_alone_needs_no_buckets(tmp_path):
+    with mb.Run(tmp_path / "run", facts=False) as run:
+        run.capture(Capture(("params/a", "params/b"), NormsAlone(), 0, 0.0, histograms=False))
+    data = mb.read(tmp_path / "run")["."]
+    assert not data.histograms
+    assert data.scalars["norm/params/a"].value.tolist() == [3.0]
+    assert np.isnan(data.scalars["norm/params/b"].value).all()
+    assert data.scalars["nonfinite/params/b"].value.tolist() == [1.0]
