@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from multiboard import tags
-from multiboard.buckets import MOMENTS, NAN, SPECIALS, SQUARES, Statistics
 from multiboard.update_ratios import update_ratios
 from multiboard.values import Histogram, Scalars
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    import numpy.typing as npt
-
+    from multiboard.buckets import Statistics
     from multiboard.values import Capture, MeasuredBatch
-
-    _Ints = npt.NDArray[np.int64]
-    _Floats = npt.NDArray[np.float64]
 
 
 def expand(capture: Capture) -> Iterator[Histogram | Scalars]:
@@ -28,53 +22,49 @@ def expand(capture: Capture) -> Iterator[Histogram | Scalars]:
 
     Waits for the device; called in the writer thread.
     """
-    counts, specials, moments = _arrays(capture.batch.fetch())
-    if not len(counts) == len(specials) == len(moments) == len(capture.tags):
-        raise ValueError(f"{len(counts)} distributions with {len(moments)} moments for {len(capture.tags)} tags")
-    rows = dict(zip(capture.tags, range(len(counts)), strict=True))
-    if capture.if_any:
-        sizes = (counts.sum(1) + specials.sum(1)).tolist()
-        rows = {tag: row for tag, row in rows.items() if sizes[row]}
-    for tag, row in rows.items() if capture.histograms else ():
-        statistics = Statistics(counts[row], specials[row], moments[row])
+    measured = dict(zip(capture.tags, _statistics(capture.batch.fetch()), strict=True))
+    by_tag = {tag: found for tag, found in measured.items() if not capture.if_any or found.finite or found.nonfinite}
+    for tag, statistics in by_tag.items() if capture.histograms else ():
         yield Histogram(tag, statistics, capture.step, capture.wall_time, capture.descriptions.get(tag, ""))
-    numbers = (_norms(rows, specials, moments) if capture.norms else {}) | (
-        _nonfinite(rows, specials) if capture.nonfinite else {}
-    )
+    numbers = (_norms(by_tag) if capture.norms else {}) | (_nonfinite(by_tag) if capture.nonfinite else {})
     if numbers:
         yield Scalars(tuple(numbers), tuple(numbers.values()), capture.step, capture.wall_time)
 
 
-def _arrays(batch: MeasuredBatch) -> tuple[_Ints, _Ints, _Floats]:
-    """Return bucket counts, special counts and moments, one row per tensor; of norms alone there are no buckets."""
+def scalar_tags(histogram_tags: tuple[str, ...]) -> list[str]:
+    """Return the scalar tags that a capture may write for these histograms."""
+    ratios = [tags.update_ratio(path) for group, path in map(_parts, histogram_tags) if group == tags.UPDATES]
+    groups = {_parts(tag)[0] for tag in histogram_tags}
+    ratios += [tags.UPDATE_RATIO] if ratios else []
+    return [name(tag) for tag in (*histogram_tags, *groups) for name in (tags.norm, tags.nonfinite)] + ratios
+
+
+def _statistics(batch: MeasuredBatch) -> list[Statistics]:
+    from multiboard.buckets import MOMENTS, SPECIALS, Statistics
+
     counts = np.asarray(batch.counts, np.int64)
     specials = np.asarray(batch.specials, np.int64).reshape(-1, SPECIALS)
-    return np.atleast_2d(counts)[: len(specials)], specials, np.asarray(batch.moments, np.float64).reshape(-1, MOMENTS)
+    moments = np.asarray(batch.moments, np.float64).reshape(-1, MOMENTS)
+    return [Statistics(*row) for row in zip(counts, specials, moments, strict=True)]
 
 
-def _norms(rows: Mapping[str, int], specials: _Ints, moments: _Floats) -> dict[str, float]:
-    """Return the norms of tensors, which are `Statistics.norm`, and of their groups, with the ratios of updates."""
-    of_rows = np.sqrt(moments[:, SQUARES])
-    of_rows[specials[:, NAN:].any(1)] = np.inf
-    of_rows[specials[:, NAN] > 0] = np.nan
-    every = of_rows.tolist()
-    norms = {tag: every[row] for tag, row in rows.items()}
-    totals = {group: math.sqrt(total) for group, total in _totals({tag: norm * norm for tag, norm in norms.items()}).items()}
+def _norms(by_tag: Mapping[str, Statistics]) -> dict[str, float]:
+    norms = {tag: statistics.norm for tag, statistics in by_tag.items()}
+    totals = dict.fromkeys((_parts(tag)[0] for tag in norms), 0.0)
+    for tag, norm in norms.items():
+        totals[_parts(tag)[0]] += norm**2
+    totals = {group: float(np.sqrt(total)) for group, total in totals.items()}
     return {tags.norm(tag): norm for tag, norm in (norms | totals).items()} | update_ratios(norms)
 
 
-def _nonfinite(rows: Mapping[str, int], specials: _Ints) -> dict[str, float]:
-    """Return the number of values that are not finite: of each group, and of the tensors that have such."""
-    every = specials[:, NAN:].sum(1, dtype=np.float64).tolist()
-    counts = {tag: every[row] for tag, row in rows.items()}
-    found = {tag: count for tag, count in counts.items() if count}
-    return {tags.nonfinite(tag): count for tag, count in (_totals(counts) | found).items()}
+def _nonfinite(by_tag: Mapping[str, Statistics]) -> dict[str, float]:
+    totals = dict.fromkeys((_parts(tag)[0] for tag in by_tag), 0.0)
+    for tag, statistics in by_tag.items():
+        totals[_parts(tag)[0]] += statistics.nonfinite
+    found = {tag: float(statistics.nonfinite) for tag, statistics in by_tag.items() if statistics.nonfinite}
+    return {tags.nonfinite(tag): count for tag, count in (totals | found).items()}
 
 
-def _totals(numbers: Mapping[str, float]) -> dict[str, float]:
-    """Return the sums of numbers of tensors by group."""
-    totals: dict[str, float] = {}
-    for tag, number in numbers.items():
-        group, _, _ = tag.partition("/")
-        totals[group] = totals.get(group, 0.0) + number
-    return totals
+def _parts(tag: str) -> tuple[str, str]:
+    group, _, path = tag.partition("/")
+    return group, path

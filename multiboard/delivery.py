@@ -27,8 +27,7 @@ def deliver(sink: Sink, value: Value, reports: Reports) -> None:
 
 def deliver_scalars(sink: Sink, logged: Sequence[Logged], reports: Reports) -> None:
     """Hand scalars to a sink; what they cause is reported."""
-    if logged:
-        guarded(lambda: sink.accept_scalars(logged), reports)
+    guarded(lambda: sink.accept_scalars(logged), reports)
 
 
 def deliver_drops(sink: Sink, reports: Reports) -> None:

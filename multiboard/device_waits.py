@@ -14,7 +14,7 @@ import numpy as np
 from multiboard.arrays import REFERENCES, fetch_numbers
 from multiboard.protocols import is_pending
 from multiboard.scalar_events import as_scalars
-from multiboard.values import IMMEDIATE, Row, Scalars
+from multiboard.values import IMMEDIATE, Scalars
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -69,10 +69,8 @@ def _on_host(record: Logged) -> Logged:
     """Return a call with numbers instead of arrays; what cannot be read stays as it is, and is reported where it is written."""
     if type(record) is not Scalars or not REFERENCES.issuperset(map(type, record.values)):
         return record
-    tags, values, step, wall_time = record
     try:
-        read = np.asarray(values.array).tolist()[: len(tags)] if type(values) is Row else fetch_numbers(record)
-        numbers: Any = dict(zip(tags, read, strict=True))  # of which none is pending
+        numbers: Any = dict(zip(record.tags, fetch_numbers(record), strict=True))  # of which none is pending
     except Exception:  # noqa: BLE001  # any framework's error: a donated buffer, a failed kernel
         return record
-    return (numbers, None, step, wall_time) if len(numbers) == len(tags) else record
+    return (numbers, None, record.step, record.wall_time) if len(numbers) == len(record.tags) else record

@@ -62,7 +62,8 @@ class MediaBudget:
 
     def keeps(self, value: Value) -> bool:
         """Tell whether a value is to be written; one that is not is counted as dropped, the parts of a mesh together."""
-        limit = self._limits.get(kind := _kind(value)) if self._limits else None
+        kind = _kind(value)
+        limit = self._limits.get(kind)
         if limit is None:
             return True
         tag = value.tag.rpartition("_")[0] if kind == "mesh" else value.tag  # type: ignore[union-attr]
@@ -80,8 +81,6 @@ class MediaBudget:
 
     def count(self, value: Value, size: int) -> None:
         """Count the bytes of a value that was written."""
-        if not self._limits:
-            return
         kind = _kind(value)
         self._used[kind] += size
         self._largest[kind] = max(self._largest[kind], size)

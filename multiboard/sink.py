@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from multiboard import tags
 from multiboard.arrays import fetch_array, fetch_numbers, fetch_scalar, transfers_allowed
+from multiboard.captures import expand
 from multiboard.device_waits import DeviceWaits
 from multiboard.encode import Encoder, float32
 from multiboard.event_writer import EventWriter, FileOptions
@@ -92,7 +93,8 @@ class EventSink:
             if self._observers is not None:
                 self._observers.saw_scalars(written)
         elif type(value) is Capture:
-            self._accept_capture(value)
+            for part in expand(value):
+                self._accept(part)
         elif type(value) is Raw:
             self._writer.begin(value.step)
             self._writer.add(lambda _: value.event)
@@ -105,19 +107,7 @@ class EventSink:
     def _accept_encoded(self, value: Value, encode: Callable[..., bytes]) -> None:
         if not self._session.admits(value) or not self._media.keeps(value):
             return
-        self._encode(_fetched(value), encode)
-
-    def _accept_capture(self, capture: Capture) -> None:
-        from multiboard.captures import expand
-
-        for part in expand(capture):
-            if type(part) is not Histogram:
-                self._accept(part)
-            elif self._media.keeps(part):
-                self._encode(part, Encoder.histogram)
-
-    def _encode(self, value: Value, encode: Callable[..., bytes]) -> None:
-        """Encode a value whose arrays are on the host."""
+        value = _fetched(value)
         self._writer.begin(getattr(value, "step", None))
         self._media.count(value, self._writer.add(lambda encoder: encode(encoder, value)))
         if self._observers is not None and type(value) is Histogram:

@@ -56,12 +56,12 @@ def message(number: int, *parts: bytes) -> bytes:
 
 def integer(number: int, value: int) -> bytes:
     """Return a field of an integer, enum or bool."""
-    return _key(number << 3 | VARINT) + varint(value)
+    return tagged(number, VARINT, varint(value))
 
 
 def double(number: int, value: float) -> bytes:
     """Return a field of a float64."""
-    return _key(number << 3 | FIXED64) + _DOUBLE.pack(value)
+    return tagged(number, FIXED64, _DOUBLE.pack(value))
 
 
 def event(wall_time: float, step: int, *parts: bytes) -> bytes:

@@ -71,14 +71,14 @@ class Driver:
         self.in_step = False
         self._waiting: AbstractContextManager[Any] | None = None
         self._ranges: contextlib.ExitStack | None = None
-        self._model, self._backend = model, BACKEND
+        self._model = model
         self._compilations = None if model.run_eagerly else count_compilations(function.traces)
         self._compiled = 0 if self._compilations is None else self._compilations()
         layers = Layers(model, function.scopes)
         _end_last()
         _last.driver = weakref.ref(self)
-        names = layers.path_of if self._backend == "torch" else None
-        profiler.attach(run, self._backend, names=names, facts=layers.facts)
+        names = layers.path_of if BACKEND == "torch" else None
+        profiler.attach(run, BACKEND, names=names, facts=layers.facts)
 
     def begins(self, step: int, *, waits: bool) -> None:
         """Tell that a step begins now, and the one before, if any, has ended.
@@ -132,7 +132,7 @@ class Driver:
             ranges.close()
         if begin:
             self._ranges = contextlib.ExitStack()
-            if self._backend == "torch":
+            if BACKEND == "torch":
                 from multiboard_keras.profile_torch import optimizer_ranges
 
                 self._ranges.enter_context(optimizer_ranges(self._model))

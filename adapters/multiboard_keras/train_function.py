@@ -199,8 +199,8 @@ class TrainFunction:
         extras = extras_of(found.pop(EXTRAS, {}))
         step = None if variant is None else variant.step
         count: int | LastOf | None = examples.count
-        if step is not None and step.sized and STACK in extras and self._model.steps_per_execution == 1:
-            count = LastOf(extras[STACK])  # of several batches in one call, that of the others is not known
+        if step is not None and step.sized and STACK in extras:
+            count = LastOf(extras[STACK])
         self._listener.deliver(due, Yield(found, extras, step, count, params, examples.shapes))
         return result
 

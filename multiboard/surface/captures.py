@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from multiboard import tags
+from multiboard.captures import scalar_tags
 from multiboard.surface.layers import LayersSurface
 from multiboard.values import Raw
 
@@ -30,7 +30,7 @@ class CapturesSurface(LayersSurface):
         if (capture.tags, capture.histograms) not in self._captured:
             for tag in capture.tags if capture.histograms else ():
                 self._intake.claim(tag, "histogram")
-            for tag in _scalar_tags(capture.tags):
+            for tag in scalar_tags(capture.tags):
                 self._intake.claim(tag, "scalar")
             if len(self._captured) >= _TAG_SETS:
                 self._captured.clear()
@@ -52,12 +52,3 @@ class CapturesSurface(LayersSurface):
         self._intake.accepted(step)
         self._session.start()
         self._lane.put(Raw(event, step), "raw", None, step)
-
-
-def _scalar_tags(histogram_tags: tuple[str, ...]) -> list[str]:
-    """Return the scalar tags that a capture may write for these histograms."""
-    parts = [tag.partition("/") for tag in histogram_tags]
-    ratios = [tags.update_ratio(path) for group, _, path in parts if group == tags.UPDATES]
-    ratios += [tags.UPDATE_RATIO] if ratios else []
-    groups = {group for group, _, _ in parts}
-    return [name(tag) for tag in (*histogram_tags, *groups) for name in (tags.norm, tags.nonfinite)] + ratios

@@ -309,7 +309,7 @@ class Twice(Own):
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
 
-def test_of_two_metrics_of_one_name_the_last_one_counts_as_with_keras(fit, vectors):  # noqa: ARG001
+def test_of_two_metrics_of_one_name_the_last_one_counts_as_with_keras(fit):
     model = Twice()
     model.compile(keras.optimizers.SGD(0.1), loss="mse")
     data = fit(model, callback={"update_freq": "batch"})
