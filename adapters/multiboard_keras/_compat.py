@@ -12,6 +12,7 @@
 - The structure of the inputs that a Functional model declares (`_inputs_struct`). Without it they are a list.
 - What lets a model make its variables without a batch (`compute_output_spec`). Without it the model counts as not built.
 - The losses that layers have added in their last call (`_losses`, `_loss_ids`). Without them those of a trace take their place.
+- The step on TensorFlow that a train function calls (`multi_step_on_iterator`). Without it the function itself is called.
 - The graph of a function inside a graph of TensorFlow (`_get_function`). Without it a loop is drawn as one operation.
 - Whether TensorFlow's profiler was started (`_profiler`). Without it a session that was refused may stand in the way of others.
 - The trace that JAX is in tells whether a tensor may leave the train step. Without it nothing is taken out of the step.
@@ -28,7 +29,7 @@ import keras
 from multiboard_keras.backend import BACKEND
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import FrameType, ModuleType
 
 DROPOUT_MASKS: Final = "_maybe_config_dropout_masks"
@@ -88,6 +89,20 @@ def build(model: Any, inputs: Any) -> None:
         model.compute_output_spec(inputs)
     else:
         compute_output_spec(model, inputs, training=False)
+
+
+def step_on_iterator(function: Any) -> Callable[..., Any] | None:
+    """Return the compiled step that a train function on TensorFlow calls with its iterator, or None.
+
+    The step returns the outputs of the last batch as an Optional, which is empty if there was none, or has to raise what the
+    iterator raises.
+    """
+    import tensorflow as tf
+
+    names = getattr(getattr(function, "__code__", None), "co_freevars", ())
+    cells = dict(zip(names, getattr(function, "__closure__", None) or (), strict=True))
+    step = getattr(cells.get("multi_step_on_iterator"), "cell_contents", None)
+    return step if isinstance(step, tf.types.experimental.PolymorphicFunction) else None
 
 
 def function_graph(graph: Any, name: str) -> Any | None:

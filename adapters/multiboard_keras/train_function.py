@@ -228,6 +228,14 @@ def _scopes(model: Any) -> Scopes:
     return Scopes(model)
 
 
+def _direct(function: Callable[..., Any]) -> Callable[..., Any]:
+    if BACKEND != "tensorflow":
+        return function
+    from multiboard_keras.compiled_step_tensorflow import direct
+
+    return direct(function)
+
+
 class _Variant:
     """A train function that Keras made around another train step."""
 
@@ -238,7 +246,7 @@ class _Variant:
         try:
             with replaced(model, "train_step", step):
                 model.make_train_function(force=True)
-            self._function: Callable[..., Any] = model.train_function
+            self._function: Callable[..., Any] = _direct(model.train_function)
         finally:
             model.train_function = before
 
