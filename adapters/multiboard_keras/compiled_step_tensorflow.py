@@ -45,6 +45,8 @@ class CompiledStep:
         if not isinstance(iterator, tf.data.Iterator):
             return self._function(iterator)
         optional = self._compiled(iterator)
+        if not isinstance(optional, tf.experimental.Optional):
+            return optional
         if optional.element_spec is not self._outputs.spec:  # of another trace
             self._outputs = Outputs(optional.element_spec)
         return self._outputs.of(optional)

@@ -100,6 +100,16 @@ def test_an_error_of_the_step_is_raised_as_it_is(steps):
             function(iterator())
 
 
+def test_a_step_that_returns_its_outputs_as_they_are_is_understood():
+    multi_step_on_iterator = tf.function(lambda batches: nested(next(batches)))
+
+    def function(batches):
+        return multi_step_on_iterator(batches)
+
+    assert type(direct(function)) is CompiledStep
+    assert results(direct(function), iterator()) == results(function, iterator())
+
+
 def test_a_train_function_that_keras_did_not_compile_is_left_alone():
     eager = train_function(nested, run_eagerly=True)
     assert direct(eager) is eager
