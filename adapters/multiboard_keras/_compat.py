@@ -33,6 +33,12 @@ if TYPE_CHECKING:
     from types import FrameType, ModuleType
 
 DROPOUT_MASKS: Final = "_maybe_config_dropout_masks"
+_STEP: Final = "multi_step_on_iterator"
+_CLOSURE_AROUND_STEP: Final = frozenset({_STEP, "one_step_on_data", "self"})
+_NAMES_AROUND_STEP: Final = frozenset(
+    {"isinstance", "tf", "data", "Iterator", "distribute", "DistributedIterator", "has_value", "StopIteration", "get_value"}
+    | {"zip", "range", "steps_per_execution"}
+)
 
 
 def compiled_loss(model: Any) -> Any | None:
@@ -92,16 +98,21 @@ def build(model: Any, inputs: Any) -> None:
 
 
 def step_on_iterator(function: Any) -> Callable[..., Any] | None:
-    """Return the compiled step that a train function on TensorFlow calls with its iterator, or None.
+    """Return the compiled step in a train function that Keras made for TensorFlow, or None.
 
-    The step returns the outputs of the last batch as an Optional, which is empty if there was none, or has to raise what the
-    iterator raises.
+    The function does nothing but call it with its iterator and take the outputs out of the Optional that it returns: it may refer
+    to no other names than that takes, so that what a user or another version of Keras adds is not left out.
     """
     import tensorflow as tf
 
-    names = getattr(getattr(function, "__code__", None), "co_freevars", ())
-    cells = dict(zip(names, getattr(function, "__closure__", None) or (), strict=True))
-    step = getattr(cells.get("multi_step_on_iterator"), "cell_contents", None)
+    code = getattr(function, "__code__", None)
+    names = getattr(code, "co_freevars", ())
+    foreign = getattr(function, "__module__", "") != keras.Model.make_train_function.__module__
+    if foreign or code is None or _STEP not in names:
+        return None
+    if not (_NAMES_AROUND_STEP.issuperset(code.co_names) and _CLOSURE_AROUND_STEP.issuperset(names)):
+        return None
+    step = function.__closure__[names.index(_STEP)].cell_contents
     return step if isinstance(step, tf.types.experimental.PolymorphicFunction) else None
 
 

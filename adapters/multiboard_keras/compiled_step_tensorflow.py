@@ -18,14 +18,17 @@ if TYPE_CHECKING:
     Function = Callable[..., Any]
 
 
-def direct(function: Function) -> Function:
-    """Return what does the same as a train function that Keras made; the function itself if its step is not found in it.
+def direct(model: Any) -> Function:
+    """Return what does the same as the train function of a model; that itself if it may do anything else than is known of it.
 
     Args:
-        function: takes an iterator over batches and returns the logs of the last one, or raises StopIteration if there is none.
+        model: its train function takes an iterator over batches, and returns the logs of the next one.
     """
+    function: Function = model.train_function
     compiled = step_on_iterator(function)
-    return function if compiled is None else CompiledStep(function, compiled)
+    # a step of several batches may find none, and of one that is still computed only Keras' question whether it has any tells
+    sure = model.steps_per_execution == 1 and tf.config.experimental.get_synchronous_execution()
+    return CompiledStep(function, compiled) if compiled is not None and sure else function
 
 
 class CompiledStep:
@@ -33,23 +36,21 @@ class CompiledStep:
 
     Args:
         function: of Keras, for batches that come from anything but one iterator of TensorFlow.
-        compiled: the step in it: returns an Optional.
+        compiled: the step in it: returns an Optional, which is never empty.
     """
 
     def __init__(self, function: Function, compiled: Function) -> None:
         self._function, self._compiled = function, compiled
-        self._outputs = Outputs(None)
+        self._outputs: Outputs | None = None
 
     def __call__(self, iterator: Any) -> Any:
         """Run the step on the next batch."""
         if not isinstance(iterator, tf.data.Iterator):
             return self._function(iterator)
-        optional = self._compiled(iterator)
-        if not isinstance(optional, tf.experimental.Optional):
-            return optional
-        if optional.element_spec is not self._outputs.spec:  # of another trace
-            self._outputs = Outputs(optional.element_spec)
-        return self._outputs.of(optional)
+        optional, outputs = self._compiled(iterator), self._outputs
+        if outputs is None or outputs.spec is not optional.element_spec:  # of another trace
+            self._outputs = outputs = Outputs(optional.element_spec)
+        return outputs.of(optional)
 
 
 class Outputs:
@@ -67,19 +68,10 @@ class Outputs:
             self._types, self._shapes = [leaf.dtype for leaf in leaves], [leaf.shape for leaf in leaves]
 
     def of(self, optional: tf.experimental.Optional) -> Any:
-        """Take the outputs out of an Optional.
-
-        Raises:
-            StopIteration: it is empty.
-        """
-        handles = tf.nest.flatten(optional, expand_composites=True)
-        try:
-            if not self._tensors_only or len(handles) != 1:
-                return optional.get_value()
-            with tf.device(handles[0].device):  # as Optional does
-                found = tf.raw_ops.OptionalGetValue(optional=handles[0], output_types=self._types, output_shapes=self._shapes)
-        except tf.errors.InvalidArgumentError:
-            if optional.has_value():
-                raise
-            raise StopIteration from None
+        """Take the outputs out of an Optional."""
+        if not self._tensors_only:
+            return optional.get_value()
+        (handle,) = tf.nest.flatten(optional, expand_composites=True)
+        with tf.device(handle.device):  # as Optional does
+            found = tf.raw_ops.OptionalGetValue(optional=handle, output_types=self._types, output_shapes=self._shapes)
         return tf.nest.pack_sequence_as(self.spec, found)

@@ -78,7 +78,7 @@ def _rate(optimizer: Any, back: int) -> Any:
 
 
 def _number(value: Any) -> float:
-    return float(keras.ops.convert_to_tensor(value))
+    return float(keras.ops.convert_to_numpy(value))  # also of a variable that has a copy on each replica
 
 
 def find_obstacle(model: Any) -> str:

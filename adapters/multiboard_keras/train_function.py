@@ -228,12 +228,13 @@ def _scopes(model: Any) -> Scopes:
     return Scopes(model)
 
 
-def _direct(function: Callable[..., Any]) -> Callable[..., Any]:
+def _train_function(model: Any) -> Callable[..., Any]:
     if BACKEND != "tensorflow":
+        function: Callable[..., Any] = model.train_function
         return function
     from multiboard_keras.compiled_step_tensorflow import direct
 
-    return direct(function)
+    return direct(model)
 
 
 class _Variant:
@@ -246,7 +247,7 @@ class _Variant:
         try:
             with replaced(model, "train_step", step):
                 model.make_train_function(force=True)
-            self._function: Callable[..., Any] = _direct(model.train_function)
+            self._function: Callable[..., Any] = _train_function(model)
         finally:
             model.train_function = before
 

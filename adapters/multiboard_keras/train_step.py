@@ -51,8 +51,9 @@ class TrainStep:
     The extras are `STACK`: the metrics that float32 holds and, without a capture, the learning rates, as one array `[k]`, on
     TensorFlow with the number of examples behind them, and on PyTorch as a tuple of numbers; `METRICS`: the other ones, by name;
     `RATE`: learning rates by tag; `CAPTURE` and `ACTIVATIONS`: what `statistics.pending` takes, one row per tag; `EXACT` and
-    `EXACT_ACTIVATIONS`: tensors that are kept element by element. A stack that is all there is travels alone: each output of a
-    compiled step of TensorFlow costs its caller 40 µs, and nested ones more.
+    `EXACT_ACTIVATIONS`: tensors that are kept element by element. A stack that is all there is travels alone: the
+    fewer outputs a compiled step of TensorFlow has, the sooner its caller has them, most of all where Keras takes them apart (40
+    µs for each, and more for nested ones).
 
     Args:
         model: a compiled model.

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import multiboard.keras as mbk
 from multiboard_keras.compiled_step_tensorflow import CompiledStep, direct
 
 
@@ -20,7 +21,11 @@ class Telling(keras.Model):
 
 
 def nested(data):
-    return {"b": {"sum": tf.reduce_sum(data), "rows": (data, data[0])}, "a": tf.shape(data)[0]}
+    return {"b": {"sum": tf.reduce_sum(data), "rows": (data, data[0])}, "a": tf.shape(data)[0], "list": [data, data]}
+
+
+def with_none(data):
+    return {"none": None, "sum": tf.reduce_sum(data)}
 
 
 def composite(data):
@@ -33,11 +38,11 @@ def of_its_type(data):
     )
 
 
-def train_function(logs, **options):
+def compiled(logs, **options):
     model = Telling(logs)
     model.compile("sgd", **options)
     model.make_train_function()
-    return model.train_function
+    return model
 
 
 def iterator(dtype=np.float32):
@@ -52,65 +57,75 @@ def results(function, batches):
             logs = function(batches)
         except (StopIteration, tf.errors.OutOfRangeError) as end:
             return found, type(end)
-        flat = tf.nest.flatten(logs, expand_composites=True)
+        flat = [leaf for leaf in tf.nest.flatten(logs, expand_composites=True) if leaf is not None]
         types = [(type(leaf), leaf.dtype, leaf.device) for leaf in flat]
         found.append(([*logs], tf.nest.map_structure(type, logs), types, [leaf.numpy().tolist() for leaf in flat]))
     return found, None
 
 
 @pytest.mark.parametrize(
-    ("logs", "options", "calls"),
-    [
-        (nested, {}, 5),
-        (nested, {"jit_compile": True}, 5),
-        (nested, {"steps_per_execution": 2}, 3),
-        (nested, {"steps_per_execution": 5}, 1),  # the second call finds no batch
-        (composite, {}, 5),
-    ],
-    ids=["a step", "under XLA", "two steps", "five steps", "composite"],
+    ("logs", "options"),
+    [(nested, {}), (nested, {"jit_compile": True}), (composite, {}), (with_none, {})],
+    ids=["nested", "under XLA", "composite", "none"],
 )
-def test_logs_and_the_end_are_those_of_keras(logs, options, calls):
-    function = train_function(logs, **options)
-    ours = direct(function)
+def test_logs_and_the_end_are_those_of_keras(logs, options):
+    model = compiled(logs, **options)
+    ours = direct(model)
     assert type(ours) is CompiledStep
-    expected = results(function, iterator())
-    assert len(expected[0]) == calls
+    expected = results(model.train_function, iterator())
+    assert len(expected[0]) == 5
     assert results(ours, iterator()) == expected
     assert results(ours, iterator()) == expected
 
 
 def test_a_function_that_is_traced_again_returns_what_the_new_trace_does():
-    ours = direct(train_function(of_its_type))
+    ours = direct(compiled(of_its_type))
     for dtype, names in (np.float32, ["floats"]), (np.int32, ["integers", "shape"]), (np.float32, ["floats"]):
         assert sorted(ours(iterator(dtype))) == names
 
 
 def test_batches_that_no_iterator_of_tensorflow_draws_go_to_keras():
     data = np.ones((2, 3), np.float32)
-    assert direct(train_function(nested))([data])["b"]["sum"].numpy() == 6
+    assert direct(compiled(nested))([data])["b"]["sum"].numpy() == 6
 
 
-@pytest.mark.parametrize("steps", [1, 3])
-def test_an_error_of_the_step_is_raised_as_it_is(steps):
-    def logs(data):
-        return {"sum": tf.debugging.check_numerics(tf.reduce_sum(data) / 0.0, "too large")}
-
-    for function in (made := train_function(logs, steps_per_execution=steps)), direct(made):
+def test_an_error_of_the_step_is_raised_as_it_is():
+    model = compiled(lambda data: {"sum": tf.debugging.check_numerics(tf.reduce_sum(data) / 0.0, "too large")})
+    for function in model.train_function, direct(model):
         with pytest.raises(tf.errors.InvalidArgumentError, match="too large"):
             function(iterator())
 
 
-def test_a_step_that_returns_its_outputs_as_they_are_is_understood():
-    multi_step_on_iterator = tf.function(lambda batches: nested(next(batches)))
+@pytest.mark.parametrize("options", [{"run_eagerly": True}, {"steps_per_execution": 2}], ids=str)
+def test_a_step_that_is_not_compiled_or_may_find_no_batch_stays_with_keras(options):
+    model = compiled(nested, **options)
+    assert direct(model) is model.train_function
+
+
+def test_while_steps_are_computed_behind_their_calls_they_stay_with_keras(monkeypatch):
+    model = compiled(nested)
+    monkeypatch.setattr(tf.config.experimental, "get_synchronous_execution", lambda: False)
+    assert direct(model) is model.train_function
+
+
+@pytest.mark.parametrize("module", [__name__, keras.Model.make_train_function.__module__])
+def test_a_train_function_of_the_user_stays_whatever_its_names_are(module):
+    model = compiled(nested)
+    multi_step_on_iterator = tf.function(lambda batches: tf.experimental.Optional.from_value(next(batches)))
 
     def function(batches):
-        return multi_step_on_iterator(batches)
+        return {"more": len(multi_step_on_iterator(batches).get_value())}
 
-    assert type(direct(function)) is CompiledStep
-    assert results(direct(function), iterator()) == results(function, iterator())
+    function.__module__ = module
+    model.train_function = function
+    assert direct(model) is function
 
 
-def test_a_train_function_that_keras_did_not_compile_is_left_alone():
-    eager = train_function(nested, run_eagerly=True)
-    assert direct(eager) is eager
-    assert direct(print) is print
+def test_the_steps_of_a_logged_fit_are_called_directly(dense, vectors, tmp_path, monkeypatch):
+    calls = []
+    call = CompiledStep.__call__
+    monkeypatch.setattr(CompiledStep, "__call__", lambda step, batches: calls.append(step) or call(step, batches))
+    callback = mbk.TensorBoard(tmp_path, every=2, update_freq="batch")
+    dense().fit(*vectors, batch_size=14, epochs=1, verbose=0, callbacks=[callback])
+    assert len(calls) == len(vectors[0]) / 14
+    assert len(set(calls)) == 2  # those that capture are of another function
