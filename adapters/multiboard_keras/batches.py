@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from multiboard import tags
 from multiboard.values import Capture, Row
 from multiboard_keras import exact, statistics
+from multiboard_keras.completed import IfComplete
 from multiboard_keras.examples import LastOf
-from multiboard_keras.gradients import micro_batches
+from multiboard_keras.gradients import micro_batches, skips_batches
 from multiboard_keras.layer_info import layer_rows
 from multiboard_keras.profile import make_driver
 from multiboard_keras.scalars import find_obstacle, iterations, only_scalars
 from multiboard_keras.times import Times
 from multiboard_keras.train_function import Due, TrainFunction, remove_left, stand_in_of
-from multiboard_keras.train_step import ACTIVATIONS, CAPTURE, EXACT, EXACT_ACTIVATIONS, METRICS, RATE, STACK
+from multiboard_keras.train_step import ACTIVATIONS, CAPTURE, COMPLETE, EXACT, EXACT_ACTIVATIONS, METRICS, RATE, STACK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,6 +77,7 @@ class Batches:
             obstacle = "another callback of multiboard takes the steps of this fit"
         own_metrics = options.batches > 0 and self._naming.own_metrics
         self._rates = not obstacle and (own_metrics or options.captures)
+        self._skips = skips_batches(model.optimizer) and not obstacle
         self._rates_at_captures = options.every > 0 and options.captures  # alone, as by the other adapters
         if obstacle and (own_metrics or options.captures):
             message = f"{obstacle}: of captures only parameters are written, and train/ metrics are Keras' running means."
@@ -194,7 +196,8 @@ class Batches:
         metrics = self._options.batches > 0 and self._metrics_due(first, step, batch, done)
         shapes = self._graphs is not None and self._graphs.waits
         waiting = None if self._in_step is None else self._in_step.profiler.waiting
-        return Due(done, first, step, complete and metrics, complete and capture, shapes, waiting)
+        capture = capture and (complete or self._skips)  # of those of one step the one is written that completes an update
+        return Due(done, first, step, complete and metrics, capture, complete, shapes, waiting)
 
     def deliver(self, due: Due, found: Yield) -> None:
         """Log what a call of the train function has yielded."""
@@ -205,7 +208,7 @@ class Batches:
         except Exception as error:  # noqa: BLE001  # nothing of ours may end a training
             self._reporting.caught("batch", error)
         if due.capture:
-            self._epoch_due = False
+            self._epoch_due = self._epoch_due and not due.complete
             if self._undescribed:
                 self._undescribed = False
                 with self._reporting.of("layer table"):
@@ -261,7 +264,7 @@ class Batches:
             if not step.apart and not due.capture:
                 return
         rates: Mapping[str, Any] = {}
-        if due.capture or (due.metrics and not self._rates_at_captures):
+        if (due.capture and due.complete) or (due.metrics and not self._rates_at_captures):
             rates = found.extras.get(RATE, rates)
         if due.metrics and (numbers := self._numbers(found)):
             if numbers.keys() != self._scalars:  # a shape of TensorFlow takes a while to look at
@@ -295,10 +298,12 @@ class Batches:
         for cause, message in step.notes:
             self._reporting.report(cause, message)
         if CAPTURE in extras:
-            self._capture(step.tags, extras[CAPTURE], due.step, step.descriptions)
+            self._capture(step.tags, extras[CAPTURE], due.step, step.descriptions, complete=extras.get(COMPLETE))
         if ACTIVATIONS in extras:
-            self._capture(step.activation_tags, extras[ACTIVATIONS], due.step, step.activation_descriptions, if_any=True)
-        self._keep(step, extras, due.step)
+            described, complete = step.activation_descriptions, extras.get(COMPLETE)
+            self._capture(step.activation_tags, extras[ACTIVATIONS], due.step, described, if_any=True, complete=complete)
+        if due.complete:
+            self._keep(step, extras, due.step)
         if problem := step.problems.get(CAPTURE):
             raise problem
         explained = any(cause.startswith("optimizer ") for cause, _ in step.notes)
@@ -320,9 +325,19 @@ class Batches:
                 exact.write(self._naming.run, extras[key], kept, at)
 
     def _capture(
-        self, names: tuple[str, ...], begun: Any, step: int, descriptions: Mapping[str, str], *, if_any: bool = False
+        self,
+        names: tuple[str, ...],
+        begun: Any,
+        step: int,
+        descriptions: Mapping[str, str],
+        *,
+        if_any: bool = False,
+        complete: Any = None,
     ) -> None:
-        self._naming.run.capture(Capture(names, statistics.pending(begun), step, time(), descriptions, if_any=if_any))
+        batch = statistics.pending(begun)
+        if complete is not None:
+            batch, if_any = IfComplete(batch, complete), True
+        self._naming.run.capture(Capture(names, batch, step, time(), descriptions, if_any=if_any))
 
 
 def _is_grad(tag: str) -> bool:

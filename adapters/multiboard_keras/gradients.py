@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import keras
 
 from multiboard import tags
-from multiboard_keras._compat import accumulators, built_variables
+from multiboard_keras._compat import accumulators, batches_seen, built_variables
 from multiboard_keras.layers import identity
 
 if TYPE_CHECKING:
@@ -48,6 +48,19 @@ def true_gradients(optimizer: Any, variables: Sequence[Any], grads: Sequence[Ten
 def micro_batches(optimizer: Any) -> int:
     """Return how many batches the optimizer accumulates into one update."""
     return getattr(innermost(optimizer), "gradient_accumulation_steps", None) or 1
+
+
+def skips_batches(optimizer: Any) -> bool:
+    """Tell whether a loss scale leaves batches out of an accumulation, so that their number does not tell the last one."""
+    return isinstance(optimizer, keras.optimizers.LossScaleOptimizer) and micro_batches(optimizer) > 1
+
+
+def completes_update(optimizer: Any) -> Tensor | None:
+    """Return whether the batch that an optimizer is about to get completes an update; None if the number of the batch tells."""
+    seen = batches_seen(optimizer) if skips_batches(optimizer) else None
+    if seen is None:
+        return None
+    return keras.ops.equal((keras.ops.convert_to_tensor(seen) + 1) % micro_batches(optimizer), 0)
 
 
 def innermost(optimizer: Any) -> Any:

@@ -18,7 +18,7 @@ from multiboard_keras import statistics
 from multiboard_keras._compat import buffers, built_variables
 from multiboard_keras.backend import BACKEND
 from multiboard_keras.exact import ExactTensors
-from multiboard_keras.gradients import true_gradients
+from multiboard_keras.gradients import completes_update, true_gradients
 from multiboard_keras.layers import identity
 from multiboard_keras.optimizer_state import is_float, states
 from multiboard_keras.rates import find_optimizers, rates_by_tag
@@ -67,6 +67,7 @@ class Updates:
 
     Attributes:
         exact: what is kept element by element.
+        complete: whether the batch of the run completes an update; None if the number of the batch tells.
         descriptions: by tag, in the order of the rows.
         notes: what is left out, as cause and message.
     """
@@ -101,6 +102,7 @@ class Updates:
         self.notes: list[tuple[str, str]] = []
         self._groups: Sequence[str] = ()
         self._rates: dict[str, Tensor | float] = {}
+        self.complete: Tensor | None = None
         self._draft: Any = None
         self.exact.begin()
         self._updated: set[int] = set()
@@ -198,6 +200,8 @@ class Updates:
             self._take_rate(name, optimizer)
             if not self._groups:
                 return None
+            if optimizer is self._model.optimizer:
+                self.complete = completes_update(optimizer)
             own = self._not_yet_updated(name, variables)
             before = self._take_params(own)
             kept = self.exact.copies(tags.UPDATES, self._paths(own), [_value(variable) for variable in own], self._read)

@@ -36,6 +36,7 @@ class Due(NamedTuple):
         step: global step of its last one.
         metrics: whether metrics are logged at this step.
         capture: whether a capture is taken at this step.
+        complete: whether its last batch is the last one of an update, as far as their number tells.
         shapes: whether the shapes of the batch are wanted.
         waiting: returns what marks the work inside as waiting for a batch; None if nobody wants to know.
     """
@@ -45,6 +46,7 @@ class Due(NamedTuple):
     step: int
     metrics: bool
     capture: bool
+    complete: bool = True
     shapes: bool = False
     waiting: Callable[[], AbstractContextManager[Any]] | None = None
 

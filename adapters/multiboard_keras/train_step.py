@@ -39,6 +39,7 @@ CAPTURE: Final = "capture"
 ACTIVATIONS: Final = "activations"
 EXACT: Final = "exact"
 EXACT_ACTIVATIONS: Final = "exact_activations"
+COMPLETE: Final = "complete"
 RATE: Final = "learning_rate"
 SIZE: Final = "size"
 LAYERS: Final = "layers"
@@ -51,9 +52,9 @@ class TrainStep:
     The extras are `STACK`: the metrics that float32 holds and, without a capture, the learning rates, as one array `[k]`, on
     TensorFlow with the number of examples behind them, and on PyTorch as a tuple of numbers; `METRICS`: the other ones, by name;
     `RATE`: learning rates by tag; `CAPTURE` and `ACTIVATIONS`: what `statistics.pending` takes, one row per tag; `EXACT` and
-    `EXACT_ACTIVATIONS`: tensors that are kept element by element. A stack that is all there is travels alone: the
-    fewer outputs a compiled step of TensorFlow has, the sooner its caller has them, most of all where Keras takes them apart (40
-    µs for each, and more for nested ones).
+    `EXACT_ACTIVATIONS`: tensors that are kept element by element; `COMPLETE`: whether the batch completes an update, if only the
+    optimizer knows. A stack that is all there is travels alone: the fewer outputs a compiled step of TensorFlow has, the sooner
+    its caller has them, most of all where Keras takes them apart (40 µs for each, and more for nested ones).
 
     Args:
         model: a compiled model.
@@ -189,6 +190,7 @@ class TrainStep:
             extras |= {} if begun is None else {CAPTURE: begun}
             self.kept = tuple(updates.exact.kept)
             extras |= {EXACT: updates.exact.finished()} if self.kept else {}
+            extras |= {} if updates.complete is None else {COMPLETE: updates.complete}
         return extras
 
 

@@ -1,5 +1,7 @@
 """With accumulation the captured gradient is the mean that the update is made of."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -43,3 +45,29 @@ def test_the_update_is_that_of_the_mean_gradient(dense, follow):
     ]
     np.testing.assert_allclose(numbers["norm/updates/fc/kernel"].value, changes, rtol=1e-5)
     assert not [tag for tag in data.histograms if "gradient_accumulator" in tag]
+
+
+@pytest.fixture
+def skipping_fit(dense, follow, vectors):
+    """The function that trains on six batches: the loss scale leaves the first out, so the third and the fifth make updates."""
+
+    def run(**options):
+        optimizer = optimizers.LossScaleOptimizer(optimizers.SGD(0.5, gradient_accumulation_steps=2), initial_scale=3e37)
+        x, y = vectors
+        x = np.concatenate([16 * x[:8], x[:40]])
+        return follow(dense(optimizer), x, np.concatenate([y[:8], y[:40]]), batch_size=8, **options)
+
+    return run
+
+
+def test_after_a_batch_that_a_loss_scale_leaves_out_captures_are_of_those_that_make_updates(skipping_fit):
+    data, values = skipping_fit()
+    (kernel,) = (name for name in values[0] if name.endswith("fc/kernel"))
+    changes = [np.linalg.norm(after[kernel] - before[kernel]) for before, after in itertools.pairwise(values)]
+    assert [index for index, change in enumerate(changes) if change] == [2, 4]
+    numbers = data.scalars
+    assert numbers["norm/updates/fc/kernel"].step.tolist() == data.histograms["params/fc/kernel"].step.tolist() == [1, 2]
+    np.testing.assert_allclose(numbers["norm/updates/fc/kernel"].value, [changes[2], changes[4]], rtol=1e-5)
+    np.testing.assert_allclose(0.5 * numbers["norm/grads/fc/kernel"].value, [changes[2], changes[4]], rtol=1e-5)
+    assert numbers["nonfinite/grads"].value.tolist() == [0, 0]
+    assert numbers["train/learning_rate"].step.tolist() == [0, 1, 2]
