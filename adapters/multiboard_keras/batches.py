@@ -288,15 +288,14 @@ class Batches:
         return {name: own.get(name, number) for name, number in logs.items()}
 
     def _log_captures(self, due: Due, found: Yield) -> None:
-        step, reads, extras = found.step, self.function.reads, found.extras
-        if isinstance(found.params, Exception):
-            raise found.params
-        if found.params is not None and reads is not None:
-            self._capture(reads.tags, found.params, due.first, reads.descriptions)
+        step, extras = found.step, found.extras
+        self._log_reads(found.params, due.first)
         if step is None:
             return
         for cause, message in step.notes:
             self._reporting.report(cause, message)
+        if not due.complete and COMPLETE not in extras:
+            return  # nobody knows better than the number of the batch
         if CAPTURE in extras:
             self._capture(step.tags, extras[CAPTURE], due.step, step.descriptions, complete=extras.get(COMPLETE))
         if ACTIVATIONS in extras:
@@ -309,6 +308,13 @@ class Batches:
         explained = any(cause.startswith("optimizer ") for cause, _ in step.notes)
         if CAPTURE not in extras and self._options.groups and not explained:
             raise RuntimeError("the train step applies no gradients where they can be seen")
+
+    def _log_reads(self, params: Any, at: int) -> None:
+        reads = self.function.reads
+        if isinstance(params, Exception):
+            raise params
+        if params is not None and reads is not None:
+            self._capture(reads.tags, params, at, reads.descriptions)
 
     def _describe_layers(self, due: Due, found: Yield) -> None:
         step = found.step

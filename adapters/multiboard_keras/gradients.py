@@ -55,12 +55,10 @@ def skips_batches(optimizer: Any) -> bool:
     return isinstance(optimizer, keras.optimizers.LossScaleOptimizer) and micro_batches(optimizer) > 1
 
 
-def completes_update(optimizer: Any) -> Tensor | None:
-    """Return whether the batch that an optimizer is about to get completes an update; None if the number of the batch tells."""
+def updates_made(optimizer: Any) -> Tensor | None:
+    """Return how many updates the batches make that an optimizer has taken; None if the number of the batches tells."""
     seen = batches_seen(optimizer) if skips_batches(optimizer) else None
-    if seen is None:
-        return None
-    return keras.ops.equal((keras.ops.convert_to_tensor(seen) + 1) % micro_batches(optimizer), 0)
+    return None if seen is None else keras.ops.floor_divide(keras.ops.convert_to_tensor(seen), micro_batches(optimizer))
 
 
 def innermost(optimizer: Any) -> Any:

@@ -18,7 +18,7 @@ from multiboard_keras import statistics
 from multiboard_keras._compat import buffers, built_variables
 from multiboard_keras.backend import BACKEND
 from multiboard_keras.exact import ExactTensors
-from multiboard_keras.gradients import completes_update, true_gradients
+from multiboard_keras.gradients import true_gradients, updates_made
 from multiboard_keras.layers import identity
 from multiboard_keras.optimizer_state import is_float, states
 from multiboard_keras.rates import find_optimizers, rates_by_tag
@@ -45,6 +45,7 @@ class _Update(NamedTuple):
         own: those that no other optimizer has updated in this step.
         before: what `Draft.keep` returned for them; empty if changes are not captured.
         exact: what is kept of them element by element, for the changes.
+        made: `updates_made` before it.
     """
 
     optimizer: Any
@@ -52,6 +53,7 @@ class _Update(NamedTuple):
     own: list[Any]
     before: Sequence[Tensor]
     exact: Sequence[Any] = ()
+    made: Tensor | None = None
 
 
 class Updates:
@@ -67,7 +69,7 @@ class Updates:
 
     Attributes:
         exact: what is kept element by element.
-        complete: whether the batch of the run completes an update; None if the number of the batch tells.
+        complete: whether the optimizer of the model has made an update in the run; None if the number of the batch tells.
         descriptions: by tag, in the order of the rows.
         notes: what is left out, as cause and message.
     """
@@ -200,14 +202,13 @@ class Updates:
             self._take_rate(name, optimizer)
             if not self._groups:
                 return None
-            if optimizer is self._model.optimizer:
-                self.complete = completes_update(optimizer)
+            made = updates_made(optimizer) if optimizer is self._model.optimizer else None
             own = self._not_yet_updated(name, variables)
             before = self._take_params(own)
             kept = self.exact.copies(tags.UPDATES, self._paths(own), [_value(variable) for variable in own], self._read)
             if tags.GRADS in self._groups:
                 self._take_grads(optimizer, variables, grads, {identity(variable) for variable in own})
-        return _Update(optimizer, variables, own, before, kept)
+        return _Update(optimizer, variables, own, before, kept, made)
 
     def _take_rate(self, name: str, optimizer: Any) -> None:
         rate = keras.ops.convert_to_tensor(optimizer.learning_rate)
@@ -244,6 +245,8 @@ class Updates:
 
     def _take_after(self, update: _Update, result: Any) -> None:
         with _reading([] if result is None else _pairs(update.optimizer, update.variables, *result)):
+            if update.made is not None:
+                self.complete = keras.ops.greater(updates_made(update.optimizer), update.made)
             if tags.UPDATES in self._groups:
                 tensors = [_value(variable) for variable in update.own]
                 self._draft.add_changes(tensors, update.before)

@@ -78,7 +78,8 @@ def _rate(optimizer: Any, back: int) -> Any:
 
 
 def _number(value: Any) -> float:
-    return float(keras.ops.convert_to_numpy(value))  # also of a variable that has a copy on each replica
+    tensor = keras.ops.convert_to_tensor(value)
+    return float(keras.ops.convert_to_numpy(tensor) if BACKEND == "tensorflow" else tensor)  # where it may be one per replica
 
 
 def find_obstacle(model: Any) -> str:

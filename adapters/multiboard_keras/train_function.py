@@ -207,7 +207,7 @@ class TrainFunction:
         return result
 
     def _capturing_one(self, due: Due) -> _Variant | None:
-        if self._keeping is not None and self._exact is not None and self._exact.has_step(due.step):
+        if self._keeping is not None and self._exact is not None and due.complete and self._exact.has_step(due.step):
             return self._keeping
         return self._plain if self._capturing is None else self._capturing
 

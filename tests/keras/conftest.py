@@ -298,10 +298,13 @@ class Variables(keras.callbacks.Callback):
 def follow(tmp_path: Path, vectors: tuple[np.ndarray, np.ndarray]) -> Callable[..., Any]:
     """Train with a capture of every group at every step; return what was logged and all variables around each batch."""
 
-    def run(model: keras.Model, *data: Any, **options: Any) -> tuple[mb.RunData, list[dict[str, np.ndarray]]]:
+    def run(
+        model: keras.Model, *data: Any, logged: dict[str, Any] | None = None, **options: Any
+    ) -> tuple[mb.RunData, list[dict[str, np.ndarray]]]:
         variables, log = Variables(), ("params", "grads", "updates", "optimizer_state", "buffers")
         options = {"batch_size": 14, "verbose": 0, "shuffle": False, **options}  # four whole batches: one shape to compile for
-        model.fit(*(data or vectors), callbacks=[mbk.TensorBoard(tmp_path, every=1, log=log), variables], **options)
+        callback = mbk.TensorBoard(tmp_path, **({"every": 1, "log": log} if logged is None else logged))
+        model.fit(*(data or vectors), callbacks=[callback, variables], **options)
         return mb.read(tmp_path)["."], variables.values
 
     return run

@@ -49,25 +49,42 @@ def test_the_update_is_that_of_the_mean_gradient(dense, follow):
 
 @pytest.fixture
 def skipping_fit(dense, follow, vectors):
-    """The function that trains on six batches: the loss scale leaves the first out, so the third and the fifth make updates."""
+    """The function that trains on six batches of which the loss scale leaves one out; two are meant to make an update."""
 
-    def run(**options):
+    def run(left_out, **logged):
         optimizer = optimizers.LossScaleOptimizer(optimizers.SGD(0.5, gradient_accumulation_steps=2), initial_scale=3e37)
-        x, y = vectors
-        x = np.concatenate([16 * x[:8], x[:40]])
-        return follow(dense(optimizer), x, np.concatenate([y[:8], y[:40]]), batch_size=8, **options)
+        x, y = (data[:48].copy() for data in vectors)
+        x[8 * left_out : 8 * left_out + 8] *= 16
+        model = dense(optimizer)
+        data, values = follow(model, x, y, batch_size=8, logged={"update_freq": "batch", **logged})
+        kernel = f"{model.name}/fc/kernel"
+        return data, [np.linalg.norm(after[kernel] - before[kernel]) for before, after in itertools.pairwise(values)]
 
     return run
 
 
-def test_after_a_batch_that_a_loss_scale_leaves_out_captures_are_of_those_that_make_updates(skipping_fit):
-    data, values = skipping_fit()
-    (kernel,) = (name for name in values[0] if name.endswith("fc/kernel"))
-    changes = [np.linalg.norm(after[kernel] - before[kernel]) for before, after in itertools.pairwise(values)]
-    assert [index for index, change in enumerate(changes) if change] == [2, 4]
+@pytest.mark.parametrize(("left_out", "updates", "steps"), [(0, [2, 4], [1, 2]), (1, [2, 4], [1, 2]), (2, [1, 4], [0, 2])])
+def test_after_a_batch_that_a_loss_scale_leaves_out_captures_are_of_those_that_make_updates(
+    skipping_fit, left_out, updates, steps
+):
+    log = ("params", "grads", "updates", "optimizer_state", "buffers")
+    data, changes = skipping_fit(left_out, every=1, log=log, activations="*")
+    assert [batch for batch, change in enumerate(changes) if change] == updates
     numbers = data.scalars
-    assert numbers["norm/updates/fc/kernel"].step.tolist() == data.histograms["params/fc/kernel"].step.tolist() == [1, 2]
-    np.testing.assert_allclose(numbers["norm/updates/fc/kernel"].value, [changes[2], changes[4]], rtol=1e-5)
-    np.testing.assert_allclose(0.5 * numbers["norm/grads/fc/kernel"].value, [changes[2], changes[4]], rtol=1e-5)
+    for tag in "params/fc/kernel", "grads/fc/kernel", "updates/fc/kernel", "activations/fc":
+        assert data.histograms[tag].step.tolist() == numbers[f"norm/{tag}"].step.tolist() == steps
+    made = [changes[batch] for batch in updates]
+    np.testing.assert_allclose(numbers["norm/updates/fc/kernel"].value, made, rtol=1e-5)
+    np.testing.assert_allclose(0.5 * numbers["norm/grads/fc/kernel"].value, made, rtol=1e-5)
     assert numbers["nonfinite/grads"].value.tolist() == [0, 0]
-    assert numbers["train/learning_rate"].step.tolist() == [0, 1, 2]
+    assert numbers["train/learning_rate"].step.tolist() == numbers["train/loss"].step.tolist() == [0, 1, 2]
+
+
+def test_activations_alone_are_those_of_the_last_batch_of_each_step(skipping_fit):
+    data, _ = skipping_fit(0, every=1, log=(), activations="*")
+    assert data.histograms["activations/fc"].step.tolist() == [0, 1, 2]
+
+
+def test_the_first_step_of_an_epoch_is_captured_once(skipping_fit):
+    data, _ = skipping_fit(4, histogram_freq=1)
+    assert data.histograms["grads/fc/kernel"].step.tolist() == [0]
