@@ -79,7 +79,7 @@ def _rate(optimizer: Any, back: int) -> Any:
 
 def _number(value: Any) -> float:
     tensor = keras.ops.convert_to_tensor(value)
-    return float(keras.ops.convert_to_numpy(tensor) if BACKEND == "tensorflow" else tensor)  # where it may be one per replica
+    return float(tensor.numpy() if BACKEND == "tensorflow" else tensor)  # where it may be a variable with a copy on each replica
 
 
 def find_obstacle(model: Any) -> str:
