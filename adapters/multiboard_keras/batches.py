@@ -288,18 +288,18 @@ class Batches:
         return {name: own.get(name, number) for name, number in logs.items()}
 
     def _log_captures(self, due: Due, found: Yield) -> None:
-        step, extras = found.step, found.extras
+        step, extras, complete = found.step, found.extras, found.extras.get(COMPLETE)
         self._log_reads(found.params, due.first)
         if step is None:
             return
         for cause, message in step.notes:
             self._reporting.report(cause, message)
-        if not due.complete and COMPLETE not in extras:
+        if not due.complete and complete is None:
             return  # nobody knows better than the number of the batch
         if CAPTURE in extras:
-            self._capture(step.tags, extras[CAPTURE], due.step, step.descriptions, complete=extras.get(COMPLETE))
+            self._capture(step.tags, extras[CAPTURE], due.step, step.descriptions, complete=complete)
         if ACTIVATIONS in extras:
-            described, complete = step.activation_descriptions, extras.get(COMPLETE)
+            described = step.activation_descriptions
             self._capture(step.activation_tags, extras[ACTIVATIONS], due.step, described, if_any=True, complete=complete)
         if due.complete:
             self._keep(step, extras, due.step)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from multiboard.arrays import fetch_scalar, stack_scalars
+from multiboard.lane import is_unready
 from multiboard.values import MeasuredBatch
-from multiboard_keras.backend import BACKEND
 
 if TYPE_CHECKING:
     from multiboard.protocols import Pending
@@ -23,37 +24,20 @@ class IfComplete:
 
     Args:
         batch: what was captured.
-        complete: the flag, a tensor of Keras' backend.
+        complete: the flag, a tensor of Keras' backend that never changes.
     """
 
     def __init__(self, batch: Pending[MeasuredBatch], complete: Any) -> None:
-        self._parts = (batch, _Flag(complete) if BACKEND != "torch" else _arrival(complete))
+        self._batch = batch
+        (self._complete,) = stack_scalars((complete,))
 
     def is_ready(self) -> bool:
         """Tell whether `fetch` would not wait, as far as the parts tell."""
-        return all(part.is_ready() for part in self._parts if hasattr(part, "is_ready"))
+        return not (is_unready(self._batch) or is_unready(self._complete))
 
     def fetch(self) -> MeasuredBatch:
         """Return the measured batch; may wait for the device."""
-        measured, complete = (part.fetch() for part in self._parts)
-        if bool(complete):
+        measured = self._batch.fetch()
+        if fetch_scalar(self._complete):
             return measured
         return MeasuredBatch(np.zeros_like(measured.counts), np.zeros_like(measured.specials), np.zeros_like(measured.moments))
-
-
-class _Flag:
-    """A tensor that is not part of the state of the step, and so never changes."""
-
-    def __init__(self, flag: Any) -> None:
-        self._flag = flag
-        if hasattr(flag, "copy_to_host_async"):
-            flag.copy_to_host_async()
-
-    def fetch(self) -> Any:
-        return np.asarray(self._flag)
-
-
-def _arrival(flag: Any) -> Pending[Any]:
-    from multiboard_torch.arrival import Arrival
-
-    return Arrival(flag)

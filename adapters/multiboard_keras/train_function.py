@@ -46,7 +46,7 @@ class Due(NamedTuple):
     step: int
     metrics: bool
     capture: bool
-    complete: bool = True
+    complete: bool
     shapes: bool = False
     waiting: Callable[[], AbstractContextManager[Any]] | None = None
 

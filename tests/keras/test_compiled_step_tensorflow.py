@@ -33,9 +33,8 @@ def composite(data):
 
 
 def of_its_type(data):
-    return (
-        {"floats": tf.reduce_sum(data)} if data.dtype.is_floating else {"integers": tf.reduce_sum(data), "shape": tf.shape(data)}
-    )
+    total = tf.reduce_sum(data)
+    return {"floats": total} if data.dtype.is_floating else {"integers": total, "shape": tf.shape(data)}
 
 
 def compiled(logs, **options):
